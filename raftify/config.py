@@ -1,0 +1,104 @@
+"""Every setting of a node, with its unit and its default, checked at construction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from raftify.core.config import RaftConfig
+from raftify.errors import ConfigError
+from raftify.peers import Peers
+
+MIB = 1 << 20
+
+
+@dataclass(kw_only=True)
+class Config:
+    """Settings of one node. Times are in seconds, sizes in bytes.
+
+    A follower campaigns after `raft_config.election_tick` to twice that many ticks without word from a
+    leader, so `tick_interval * election_tick` is the shortest time a dead leader goes unnoticed.
+
+    Raises:
+        ConfigError: names every setting that is wrong.
+    """
+
+    raft_config: RaftConfig = field(default_factory=RaftConfig)
+    cluster_id: str = "default"
+    #: Peers of a static cluster, this node among them; every node is given the same.
+    initial_peers: Peers | None = None
+
+    #: Where `LmdbStorage.create` puts its directory if it is given none.
+    log_dir: str | Path = "./logs"
+    #: Size of the LMDB map, the most a log may grow to. The file is sparse: only what is used
+    #: takes space.
+    lmdb_map_size: int = 64 << 30
+    #: Decoded entries kept in memory, so that recent ones are never read back from disk.
+    entry_cache_bytes: int = 64 * MIB
+
+    tick_interval: float = 0.1
+    #: How long `propose` and reads wait in all, waiting for a leader included.
+    proposal_timeout: float = 10.0
+    conf_change_request_timeout: float = 10.0
+    #: Deadline of one connection attempt and of calls that only ask.
+    request_timeout: float = 5.0
+    #: How long `quit` waits for what is under way.
+    shutdown_timeout: float = 10.0
+
+    #: A snapshot is taken once this many entries were applied since the last; 0: never for this reason.
+    snapshot_entries: int = 100_000
+    #: The same in seconds, if at least one entry was applied meanwhile; 0: never for this reason.
+    snapshot_interval: float = 0.0
+    #: The same in bytes of applied entries; 0: never for this reason.
+    snapshot_bytes: int = 256 * MIB
+    #: Entries kept behind a snapshot for followers that are only a little late.
+    snapshot_keep_entries: int = 10_000
+    snapshot_chunk_bytes: int = 1 * MIB
+    #: How long one snapshot may take to travel.
+    snapshot_timeout: float = 600.0
+
+    #: Largest proposal.
+    max_proposal_bytes: int = 16 * MIB
+    #: Requests waiting for the core; beyond it `propose` fails with Overloaded and peers wait.
+    inbox_limit: int = 65_536
+    #: Bytes and messages waiting for one peer; beyond it messages are dropped, which Raft repairs.
+    outbox_bytes: int = 64 * MIB
+    outbox_messages: int = 4_096
+    #: Largest gRPC message, sent or received. Must exceed the largest proposal.
+    max_grpc_message_bytes: int = 64 * MIB
+
+    def __post_init__(self) -> None:
+        faults = list(self._faults())
+        if faults:
+            raise ConfigError("bad configuration: " + "; ".join(faults))
+
+    def _faults(self) -> list[str]:
+        faults = []
+        positive = (
+            "lmdb_map_size", "tick_interval", "proposal_timeout", "conf_change_request_timeout",
+            "request_timeout", "shutdown_timeout", "snapshot_chunk_bytes", "snapshot_timeout",
+            "max_proposal_bytes", "inbox_limit", "outbox_bytes", "outbox_messages",
+            "max_grpc_message_bytes",
+        )  # fmt: skip
+        not_negative = (
+            "entry_cache_bytes", "snapshot_entries", "snapshot_interval", "snapshot_bytes",
+            "snapshot_keep_entries",
+        )  # fmt: skip
+        for name in (*positive, *not_negative):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                faults.append(f"{name} must be a number, not {value!r}")
+            elif value <= 0 and name in positive:
+                faults.append(f"{name} must be above 0, not {value!r}")
+            elif value < 0:
+                faults.append(f"{name} must not be below 0, not {value!r}")
+        if not isinstance(self.cluster_id, str) or not self.cluster_id.strip():
+            faults.append("cluster_id must be a text that is not empty")
+        if self.initial_peers is not None and not isinstance(self.initial_peers, Peers):
+            faults.append("initial_peers must be Peers or None")
+        if not faults and self.max_grpc_message_bytes < self.max_proposal_bytes + MIB:
+            faults.append(
+                "max_grpc_message_bytes must exceed max_proposal_bytes by at least 1 MiB, or a "
+                "large proposal could be accepted and never reach a follower"
+            )
+        return faults

@@ -1,0 +1,233 @@
+"""Who is in the cluster: addresses, peers, and the replicated membership.
+
+`Peers` is what a user writes down for a static cluster. `Membership` is what the cluster itself
+agrees on: it changes only by log entries, is persisted with the entry that changed it, and is part
+of every snapshot. Both are values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from raftify.core.types import ConfState
+from raftify.errors import ConfigError
+
+
+class Address(str):
+    """`host:port`, checked. IPv6 hosts stand in brackets: `[::1]:60061`."""
+
+    __slots__ = ()
+
+    @property
+    def host(self) -> str:
+        return self.rpartition(":")[0]
+
+    @property
+    def port(self) -> int:
+        return int(self.rpartition(":")[2])
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Return `text` as an address.
+
+        Raises:
+            ConfigError: it is not of the form host:port with a port from 1 to 65535.
+        """
+        if not isinstance(text, str):
+            raise ConfigError(f"an address is a string 'host:port', not {type(text).__name__}")
+        host, colon, port = text.rpartition(":")
+        bare_ipv6 = ":" in host and not (host.startswith("[") and host.endswith("]"))
+        if not colon or not host or bare_ipv6 or any(c.isspace() or c == "/" for c in text):
+            raise ConfigError(
+                f"cannot read the address {text!r}: write it as 'host:port', for example "
+                "'10.0.0.1:60061' or '[::1]:60061'"
+            )
+        if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+            raise ConfigError(f"the port of address {text!r} is not a number from 1 to 65535")
+        return cls(text)
+
+
+class InitialRole(StrEnum):
+    """What a peer of a static cluster starts as. `LEADER` is a voter that campaigns at once."""
+
+    VOTER = "voter"
+    LEARNER = "learner"
+    LEADER = "leader"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A node as its cluster knows it.
+
+    `incarnation` names the store behind the id; it is empty until the node has been met.
+    """
+
+    node_id: int
+    address: str
+    incarnation: str = ""
+    metadata: bytes = b""
+    initial_role: InitialRole = InitialRole.VOTER
+
+
+class Peers(Mapping[int, Peer]):
+    """An immutable set of peers by id.
+
+    Raises:
+        ConfigError: an id is below 1, an address cannot be read, two peers share an address, or
+            more than one of them is to be the first leader.
+    """
+
+    __slots__ = ("_peers",)
+
+    def __init__(self, peers: Iterable[Peer] | Mapping[int, str] = ()) -> None:
+        if isinstance(peers, Mapping):
+            peers = [Peer(node_id, address) for node_id, address in peers.items()]
+        self._peers: dict[int, Peer] = {}
+        addresses: dict[str, int] = {}
+        for peer in peers:
+            check_node_id(peer.node_id)
+            Address.parse(peer.address)
+            if peer.node_id in self._peers:
+                raise ConfigError(f"node id {peer.node_id} is listed twice among the peers")
+            if peer.address in addresses:
+                raise ConfigError(
+                    f"nodes {addresses[peer.address]} and {peer.node_id} share the address "
+                    f"{peer.address}"
+                )
+            addresses[peer.address] = peer.node_id
+            self._peers[peer.node_id] = peer
+        leaders = [p.node_id for p in self._peers.values() if p.initial_role is InitialRole.LEADER]
+        if len(leaders) > 1:
+            raise ConfigError(f"only one peer may start as leader, not {leaders}")
+
+    def __getitem__(self, node_id: int) -> Peer:
+        return self._peers[node_id]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(sorted(self._peers))
+
+    def __len__(self) -> int:
+        return len(self._peers)
+
+    def __repr__(self) -> str:
+        return f"Peers({[self[i] for i in self]!r})"
+
+
+def check_node_id(node_id: int) -> None:
+    """Raise ConfigError unless `node_id` is an integer from 1 to 2**63 - 1."""
+    if isinstance(node_id, bool) or not isinstance(node_id, int) or not 1 <= node_id < 1 << 63:
+        raise ConfigError(f"a node id is an integer from 1 upwards, not {node_id!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """The configuration at `index`, every member's address, and the ids ever handed out.
+
+    Changing methods return a new value. Ids are never reused: `max_id` only grows, and a
+    reservation whose node was removed is forgotten, so the same joiner gets a fresh id next time.
+    """
+
+    index: int = 0
+    conf_state: ConfState = field(default_factory=ConfState)
+    peers: Mapping[int, Peer] = field(default_factory=dict)
+    reservations: Mapping[str, int] = field(default_factory=dict)
+    max_id: int = 0
+
+    @classmethod
+    def of(cls, peers: Mapping[int, Peer], *, index: int) -> Membership:
+        """Return the first membership of a static cluster."""
+        learners = tuple(i for i in sorted(peers) if peers[i].initial_role is InitialRole.LEARNER)
+        voters = tuple(i for i in sorted(peers) if i not in learners)
+        return cls(
+            index=index,
+            conf_state=ConfState(voters=voters, learners=learners),
+            peers=dict(peers),
+            max_id=max(peers, default=0),
+        )
+
+    def member_ids(self) -> frozenset[int]:
+        """Return every id that the configuration mentions: voters of both halves and learners."""
+        conf = self.conf_state
+        return frozenset(
+            (*conf.voters, *conf.learners, *conf.voters_outgoing, *conf.learners_next)
+        )
+
+    def is_member(self, node_id: int) -> bool:
+        return node_id in self.member_ids()
+
+    def address_of(self, node_id: int) -> str:
+        """Return the address of `node_id`, or an empty string if it is not known."""
+        peer = self.peers.get(node_id)
+        return peer.address if peer is not None else ""
+
+    def reserve(self, identity: str, *, index: int) -> Membership:
+        """Return the membership after `identity` asked for an id; it keeps one it already has."""
+        if identity in self.reservations:
+            return replace(self, index=index)
+        new_id = self.max_id + 1
+        return replace(
+            self,
+            index=index,
+            reservations={**self.reservations, identity: new_id},
+            max_id=new_id,
+        )
+
+    def with_configuration(
+        self, conf_state: ConfState, added: Iterable[Peer], *, index: int
+    ) -> Membership:
+        """Return the membership after a configuration change that named the peers `added`."""
+        changed = replace(self, conf_state=conf_state)
+        members = changed.member_ids()
+        peers = dict(self.peers)
+        peers.update((peer.node_id, peer) for peer in added)
+        gone = set(self.peers) - members
+        return Membership(
+            index=index,
+            conf_state=conf_state,
+            peers={i: p for i, p in sorted(peers.items()) if i in members},
+            reservations={k: i for k, i in self.reservations.items() if i not in gone},
+            max_id=max(self.max_id, *members) if members else self.max_id,
+        )
+
+    def with_addresses(self, changed: Iterable[Peer], *, index: int) -> Membership:
+        """Return the membership with new addresses for members; unknown ids are ignored."""
+        peers = dict(self.peers)
+        for peer in changed:
+            if peer.node_id in peers:
+                peers[peer.node_id] = replace(peers[peer.node_id], address=peer.address)
+        return replace(self, index=index, peers=peers)
+
+
+class ReservedId(int):
+    """A node id that a cluster handed out.
+
+    It is an int in every way; `Raft.bootstrap` sees by its type that this node joins an existing
+    cluster and must not found one of its own.
+    """
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterJoinTicket:
+    """What `Raft.request_id` brings back: an id reserved in the cluster, and whom to ask next."""
+
+    reserved_id: ReservedId
+    raft_addr: str
+    cluster_id: str
+    leader_id: int
+    leader_addr: str
+    peers: Mapping[int, Peer] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterView:
+    """What one node knows of its cluster at the moment it is asked."""
+
+    node_id: int
+    cluster_id: str
+    leader_id: int
+    leader_address: str
+    membership: Membership

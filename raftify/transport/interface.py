@@ -1,0 +1,146 @@
+"""The two sides of a transport: what it offers to a node, and what a node offers to it.
+
+gRPC is the real one; tests and the simulator have their own. A transport knows nothing of Raft but
+where to send a message and what to do with a snapshot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+from raftify.core.types import ConfChangeV2, Message, Snapshot
+from raftify.peers import ClusterJoinTicket, ClusterView, Membership, Peer
+
+
+class SnapshotSink(Protocol):
+    """Where an incoming snapshot's bytes go; the storage's sinks are such."""
+
+    def write(self, data: bytes, /) -> int: ...
+
+    def finish(self) -> tuple[str, int, int]: ...
+
+    def abort(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """Said at the start of every call between nodes. A mismatch is refused with PeerRefused."""
+
+    cluster_id: str
+    from_id: int
+    from_incarnation: str
+    to_id: int
+
+
+class NodeApi(Protocol):
+    """What anyone may ask of a node. The node implements it; `Transport.connect` returns one that
+    stands for a node elsewhere. `timeout` is in seconds and covers the whole call.
+
+    Every call may raise NotLeader, NoLeader, DeadlineExceeded, NodeStopped and, from elsewhere,
+    PeerUnreachable (nothing was done). Cancelling one stops the waiting, not what was begun.
+    """
+
+    def propose(self, data: bytes, *, timeout: float) -> asyncio.Future[bytes]:
+        """Replicate `data`; the future brings what the leader's state machine returned for it.
+
+        The node serves it if it leads; otherwise the future fails with NotLeader at once. A plain
+        function, so that a thousand proposals need no task each.
+        """
+        ...
+
+    async def change_config(self, change: ConfChangeV2, *, timeout: float) -> Membership: ...
+
+    async def leave_joint(self, *, timeout: float) -> Membership: ...
+
+    async def read_index(self, *, timeout: float) -> int:
+        """Return an index; a node that has applied it may answer a linearizable read."""
+        ...
+
+    async def request_id(
+        self, raft_addr: str, identity: str, *, timeout: float
+    ) -> ClusterJoinTicket: ...
+
+    async def get_peers(self, *, timeout: float) -> ClusterView: ...
+
+    async def set_peers(self, peers: Sequence[Peer], *, timeout: float) -> None: ...
+
+    async def transfer_leader(self, to: int, *, timeout: float) -> None: ...
+
+    async def create_snapshot(self, *, timeout: float) -> int: ...
+
+    async def debug_node(self, *, timeout: float) -> str:
+        """Return the node's inner state as JSON text."""
+        ...
+
+    async def send_message(self, message: Message, *, timeout: float) -> None: ...
+
+
+class RemoteNode(NodeApi, Protocol):
+    """A node elsewhere."""
+
+    async def close(self) -> None: ...
+
+
+class PeerService(NodeApi, Protocol):
+    """What a node offers to its transport beside NodeApi: the peers' side."""
+
+    def greet(self, handshake: Handshake) -> None:
+        """Check who calls; raise PeerRefused with what is wrong and what to do."""
+        ...
+
+    async def receive(self, messages: Sequence[Message]) -> None:
+        """Take messages from a peer; waits while the inbox is full, so the sender feels it."""
+        ...
+
+    def report_unreachable(self, node_id: int) -> None: ...
+
+    def report_refused(self, node_id: int, reason: str) -> None:
+        """A peer refused our handshake; `reason` is its own words."""
+        ...
+
+    def report_snapshot(self, node_id: int, *, success: bool) -> None: ...
+
+    def open_snapshot(self, snapshot: Snapshot) -> BinaryIO | None:
+        """Open a snapshot's bytes to send; None where the state machine has none yet."""
+        ...
+
+    def create_snapshot_sink(self, snapshot: Snapshot) -> SnapshotSink | None:
+        """Return where an arriving snapshot's bytes go; None where it has none."""
+        ...
+
+
+class Transport(ABC):
+    """Carries messages between nodes. All methods are called on the event loop's thread."""
+
+    @abstractmethod
+    async def start(self, handshake: Handshake, service: PeerService) -> None:
+        """Listen, and serve `service`. `handshake` is ours, with `to_id` 0.
+
+        Raises:
+            AddressInUse: the port is taken.
+        """
+
+    @abstractmethod
+    def update_peers(self, peers: Mapping[int, Peer]) -> None:
+        """Set who is where. Peers that are gone are disconnected after their outbox was sent."""
+
+    @abstractmethod
+    def send(self, messages: Sequence[Message]) -> None:
+        """Hand messages over for sending; never waits.
+
+        A message to an unknown peer is dropped. If an outbox is full its message is dropped and
+        `report_unreachable` called: Raft repairs the loss. A MsgSnapshot goes its own way, and
+        `report_snapshot` tells how it ended.
+        """
+
+    @abstractmethod
+    def connect(self, address: str, *, to_id: int = 0) -> RemoteNode:
+        """Return the node at `address` (lazily connected). With `to_id` it must be that node."""
+
+    @abstractmethod
+    async def stop(self, *, grace: float) -> None:
+        """Send what is in the outboxes for at most `grace` seconds, then close everything."""
