@@ -150,9 +150,7 @@ class Membership:
     def member_ids(self) -> frozenset[int]:
         """Return every id that the configuration mentions: voters of both halves and learners."""
         conf = self.conf_state
-        return frozenset(
-            (*conf.voters, *conf.learners, *conf.voters_outgoing, *conf.learners_next)
-        )
+        return frozenset((*conf.voters, *conf.learners, *conf.voters_outgoing, *conf.learners_next))
 
     def is_member(self, node_id: int) -> bool:
         return node_id in self.member_ids()

@@ -10,10 +10,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from raftify.core.types import Entry, HardState, RaftState, Snapshot
 from raftify.peers import Membership
+from raftify.records import SnapshotSink
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +42,6 @@ class WriteBatch:
     hard_state: HardState | None = None
     membership: Membership | None = None
     must_sync: bool = True
-
-
-class SnapshotSink(Protocol):
-    """A snapshot file being written. Nobody sees it before `finish`; `abort` leaves no trace.
-
-    `write` takes the next bytes and returns how many (all). It raises StorageFull.
-    """
-
-    def write(self, data: bytes, /) -> int: ...
-
-    def finish(self) -> tuple[str, int, int]:
-        """Make the file durable (its directory too); return its file id, size in bytes, crc32."""
-        ...
-
-    def abort(self) -> None:
-        """Remove what was written. Harmless after `finish` or a second time."""
-        ...
 
 
 class StableStorage(ABC):

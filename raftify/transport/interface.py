@@ -14,16 +14,7 @@ from typing import BinaryIO, Protocol
 
 from raftify.core.types import ConfChangeV2, Message, Snapshot
 from raftify.peers import ClusterJoinTicket, ClusterView, Membership, Peer
-
-
-class SnapshotSink(Protocol):
-    """Where an incoming snapshot's bytes go; the storage's sinks are such."""
-
-    def write(self, data: bytes, /) -> int: ...
-
-    def finish(self) -> tuple[str, int, int]: ...
-
-    def abort(self) -> None: ...
+from raftify.records import SnapshotSink
 
 
 @dataclass(frozen=True, slots=True)
