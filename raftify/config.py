@@ -16,8 +16,8 @@ MIB = 1 << 20
 class Config:
     """Settings of one node. Times are in seconds, sizes in bytes.
 
-    A follower campaigns after `raft_config.election_tick` to twice that many ticks without word from a
-    leader, so `tick_interval * election_tick` is the shortest time a dead leader goes unnoticed.
+    A follower campaigns after `raft_config.election_tick` to twice that many ticks without word
+    from a leader, so `tick_interval * election_tick` is the shortest time a dead leader goes unnoticed.
 
     Raises:
         ConfigError: names every setting that is wrong.
@@ -45,7 +45,7 @@ class Config:
     #: How long `quit` waits for what is under way.
     shutdown_timeout: float = 10.0
 
-    #: A snapshot is taken once this many entries were applied since the last; 0: never for this reason.
+    #: A snapshot is taken once this many entries were applied since the last; 0: never for that.
     snapshot_entries: int = 100_000
     #: The same in seconds, if at least one entry was applied meanwhile; 0: never for this reason.
     snapshot_interval: float = 0.0

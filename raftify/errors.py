@@ -36,7 +36,7 @@
     |   +-- PeerRefused                 cluster, node id or incarnation do not match
     |   +-- MalformedMessage            bytes from the network that are no message of ours
     +-- NodeStopped                     the node is not running (any more)
-    +-- StateMachineError               apply, snapshot or restore of the user's state machine raised
+    +-- StateMachineError               the user's apply, snapshot or restore raised
     +-- InvariantViolation              a bug in this package or a broken store; the node stops
 
 What a caller may conclude is in the class: after `Rejected` nothing happened, after
@@ -162,7 +162,7 @@ class StorageFull(StorageError):
 
 
 class StorageDamaged(StorageError):
-    """Checksum, contiguity or format of the stored data is wrong; the message names file and index."""
+    """Checksum, contiguity or format of stored data is wrong; the message names file and index."""
 
 
 class StorageForeign(StorageError):

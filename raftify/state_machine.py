@@ -42,7 +42,7 @@ class AbstractStateMachine(ABC):
         """Return the whole state as bytes."""
 
     @abstractmethod
-    def restore(self, data: bytes) -> None | Awaitable[None]:
+    def restore(self, data: bytes) -> Awaitable[None] | None:
         """Replace the whole state by that of a snapshot."""
 
     @abstractmethod
