@@ -17,7 +17,7 @@ class Config:
     """Settings of one node. Times are in seconds, sizes in bytes.
 
     A follower campaigns after `raft_config.election_tick` to twice that many ticks without word
-    from a leader, so `tick_interval * election_tick` is the shortest time a dead leader goes unnoticed.
+    from a leader: `tick_interval * election_tick` is the least time a dead leader goes unnoticed.
 
     Raises:
         ConfigError: names every setting that is wrong.
@@ -54,6 +54,8 @@ class Config:
     #: Entries kept behind a snapshot for followers that are only a little late.
     snapshot_keep_entries: int = 10_000
     snapshot_chunk_bytes: int = 1 * MIB
+    #: A leader whose oldest disk write is under way for longer than this gives up its office.
+    disk_stall_timeout: float = 5.0
     #: How long one snapshot may take to travel.
     snapshot_timeout: float = 600.0
 
@@ -76,7 +78,7 @@ class Config:
         faults = []
         positive = (
             "lmdb_map_size", "tick_interval", "proposal_timeout", "conf_change_request_timeout",
-            "request_timeout", "shutdown_timeout", "snapshot_chunk_bytes", "snapshot_timeout",
+            "request_timeout", "shutdown_timeout", "disk_stall_timeout", "snapshot_chunk_bytes", "snapshot_timeout",
             "max_proposal_bytes", "inbox_limit", "outbox_bytes", "outbox_messages",
             "max_grpc_message_bytes",
         )  # fmt: skip

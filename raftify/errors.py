@@ -33,7 +33,9 @@
     +-- TransportError
     |   +-- AddressInUse                the port to listen on is taken
     |   +-- PeerUnreachable             no connection, or it broke before the request was sent
-    |   +-- PeerRefused                 cluster, node id or incarnation do not match
+    |   +-- PeerRefused                 cluster or node id do not match
+    |   |   +-- NodeRemoved             the cluster has removed this node
+    |   |   +-- IncarnationMismatch     the id is known with another store: the disk was wiped
     |   +-- MalformedMessage            bytes from the network that are no message of ours
     +-- NodeStopped                     the node is not running (any more)
     +-- StateMachineError               the user's apply, snapshot or restore raised
@@ -195,6 +197,14 @@ class PeerUnreachable(TransportError):
 
 class PeerRefused(TransportError):
     """The other end refuses us, or we it: cluster, node id or incarnation do not match."""
+
+
+class NodeRemoved(PeerRefused):
+    """The cluster has removed this node; it comes back only with a new id and an empty store."""
+
+
+class IncarnationMismatch(PeerRefused):
+    """This id is known with another store; the disk behind it was wiped or replaced."""
 
 
 class MalformedMessage(TransportError):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from raftify.core.types import ConfChangeV2, Message, Snapshot
+from raftify.errors import RaftifyError
 from raftify.peers import ClusterJoinTicket, ClusterView, Membership, Peer
 from raftify.records import SnapshotSink
 
@@ -89,8 +90,8 @@ class PeerService(NodeApi, Protocol):
 
     def report_unreachable(self, node_id: int) -> None: ...
 
-    def report_refused(self, node_id: int, reason: str) -> None:
-        """A peer refused our handshake; `reason` is its own words."""
+    def report_refused(self, node_id: int, error: RaftifyError) -> None:
+        """A peer refused our handshake; `error` is the PeerRefused that it answered with."""
         ...
 
     def report_snapshot(self, node_id: int, *, success: bool) -> None: ...
