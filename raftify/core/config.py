@@ -1,4 +1,4 @@
-"""The settings of the algorithm: raft-rs's Config by its names, and ours where raft-rs is unsafe."""
+"""The settings of the algorithm: raft-rs's Config, and ours where raft-rs leaves a gap."""
 
 from __future__ import annotations
 
