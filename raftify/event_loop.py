@@ -1,0 +1,18 @@
+"""The event loop to run a node on: uvloop where it is installed, asyncio's own elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Return a new event loop, for `asyncio.Runner(loop_factory=raftify.new_event_loop)`.
+
+    uvloop (the extra `fast`) carries about twice as many writes per second.
+    """
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop

@@ -1,0 +1,128 @@
+"""Feeds committed entries to the state machine, at the state machine's own pace.
+
+The core only says how far it may go. The entries are read back from the log (recent ones are in the
+storage's cache), so a state machine that is slow for an hour holds no entries in memory, delays
+no heartbeat, and misses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from raftify.core.types import INVALID_INDEX, Entry, EntryType, Snapshot
+from raftify.errors import Compacted, InvariantViolation, SnapshotOutOfDate
+from raftify.node.state_machine_runner import StateMachineRunner
+from raftify.records import SnapshotDescriptor
+from raftify.storage.base import StableStorage
+
+#: Context of a user's proposal without bytes, which else would look like a new leader's entry.
+EMPTY_PROPOSAL = b"\x00"
+#: How many bytes of entries are applied at a time.
+BATCH_BYTES = 1 << 20
+
+
+def payload_of(entry: Entry) -> bytes | None:
+    """Return what the state machine gets for `entry`; None if the entry is not for it."""
+    if entry.entry_type is not EntryType.NORMAL:
+        return None
+    if not entry.context:
+        return entry.data or None
+    return b"" if entry.context == EMPTY_PROPOSAL else None
+
+
+class Applier:
+    """Applies everything up to the target, in order, each entry once.
+
+    `on_applied(entries, results)` follows each batch. `on_restored(snapshot)` follows a restore.
+    """
+
+    def __init__(
+        self,
+        storage: StableStorage,
+        runner: StateMachineRunner,
+        on_applied: Callable[[Sequence[Entry], Sequence[bytes]], None],
+        on_restored: Callable[[Snapshot], None],
+    ) -> None:
+        self._storage = storage
+        self._runner = runner
+        self._on_applied = on_applied
+        self._on_restored = on_restored
+        self._target = INVALID_INDEX
+        self._announced = INVALID_INDEX
+        self._snapshot: Snapshot | None = None
+        self._wake = asyncio.Event()
+        self.applied = INVALID_INDEX
+
+    def advance_to(self, index: int) -> None:
+        """Let everything up to `index` be applied. It is committed, and durable here."""
+        if index > self._target:
+            self._target = index
+            self._wake.set()
+
+    def announce_snapshot(self, index: int) -> None:
+        """A snapshot up to `index` is about to replace the log: leave the log alone until then."""
+        self._announced = max(self._announced, index)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Replace the state by `snapshot`, which is durable now."""
+        self._snapshot = snapshot
+        self.announce_snapshot(snapshot.metadata.index)
+        self._wake.set()
+
+    async def restore_now(self, snapshot: Snapshot) -> None:
+        """Begin from `snapshot`, at start."""
+        self._announced = snapshot.metadata.index
+        await self._restore(snapshot)
+
+    async def run(self) -> None:
+        """Apply for ever; raises StateMachineError when the state machine does."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._has_work():
+                await self._work()
+
+    def _has_work(self) -> bool:
+        return self._snapshot is not None or self._next_may_be_applied()
+
+    def _next_may_be_applied(self) -> bool:
+        waits_for_snapshot = self.applied < self._announced
+        return self.applied < self._target and not waits_for_snapshot
+
+    async def _work(self) -> None:
+        snapshot, self._snapshot = self._snapshot, None
+        if snapshot is not None:
+            if snapshot.metadata.index > self.applied:
+                await self._restore(snapshot)
+            return
+        await self._apply_some()
+
+    async def _apply_some(self) -> None:
+        low = self.applied + 1
+        try:
+            entries = self._storage.entries(low, self._target + 1, BATCH_BYTES)
+        except Compacted as error:
+            if self.applied < self._announced:
+                return  # the snapshot took the log away just now; its restore comes next
+            raise InvariantViolation(
+                f"entry {low} is to be applied but was discarded from the log: {error}"
+            ) from error
+        results = await self._runner.apply(low, [payload_of(entry) for entry in entries])
+        self.applied = entries[-1].index
+        self._on_applied(entries, results)
+
+    async def _restore(self, snapshot: Snapshot) -> None:
+        index = snapshot.metadata.index
+        if SnapshotDescriptor.decode(snapshot.data).file_id:
+            try:
+                file = self._storage.open_snapshot(snapshot)
+            except SnapshotOutOfDate:
+                if self._snapshot is not None:
+                    return  # a newer one came meanwhile, and is next
+                raise
+            with file:
+                await self._runner.restore(index, file)
+        self.applied = index
+        self._target = max(self._target, index)
+        self._on_restored(snapshot)

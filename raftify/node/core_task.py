@@ -1,0 +1,319 @@
+"""The task that owns the core: takes the inbox, steps RawNode, and does what its Readies ask.
+
+Nobody else touches RawNode. A turn never waits: writing, sending, applying happen elsewhere, and
+word of them comes back through the inbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+
+from raftify.config import Config
+from raftify.core.raw_node import RawNode
+from raftify.core.ready import Ready
+from raftify.core.types import Entry, Message, Role, Snapshot
+from raftify.errors import LeadershipLost, NotLeader, Overloaded, RaftifyError, Rejected
+from raftify.node.applier import EMPTY_PROPOSAL, Applier
+from raftify.node.delivery import Delivery
+from raftify.node.inbox import Inbox, Proposal
+from raftify.node.local_state import LocalState
+from raftify.node.persister import Persister
+from raftify.node.waiters import EntryWaiters, ReadWaiters
+from raftify.peers import Membership
+from raftify.records import SnapshotDescriptor
+from raftify.storage.base import StableStorage, WriteBatch
+from raftify.transport.interface import Transport
+
+#: Proposals taken in one turn, so that heartbeats get theirs in between.
+PROPOSALS_PER_TURN = 4096
+
+
+class CoreTask:
+    """One turn after the other; see `run`."""
+
+    def __init__(
+        self,
+        *,
+        raw: RawNode,
+        config: Config,
+        state: LocalState,
+        storage: StableStorage,
+        inbox: Inbox,
+        transport: Transport,
+        logger: logging.Logger,
+    ) -> None:
+        self._raw = raw
+        self._config = config
+        self._state = state
+        self._storage = storage
+        self._inbox = inbox
+        self._transport = transport
+        self._logger = logger
+        self._held: deque[tuple[int, list[Message], Snapshot | None]] = deque()
+        self._persisted_number = 0
+        self._new_reads: list[tuple[asyncio.Future[int], float]] = []
+        self.delivery = Delivery(raw, state.membership, logger)
+        self.proposals: EntryWaiters[bytes] = EntryWaiters("proposal")
+        self.reads = ReadWaiters()
+        self.persister: Persister
+        self.applier: Applier
+
+    def attach(self, persister: Persister, applier: Applier) -> None:
+        """Name those who do the work; they in turn report to this task."""
+        self.persister = persister
+        self.applier = applier
+
+    # -- reports, from other tasks ----------------------------------------------------------
+
+    def on_persisted(self, number: int) -> None:
+        self._persisted_number = number
+        self._inbox.wake()
+
+    # -- the loop ---------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Take turns for ever. Raises what breaks the core."""
+        self._turn()
+        while True:
+            await self._inbox.wait()
+            self._turn()
+
+    def _turn(self) -> None:
+        self._take_messages()
+        self._take_calls()
+        self._take_proposals()
+        self._take_reads()
+        self._take_tick()
+        while True:
+            self._take_persisted()
+            if not self._raw.has_ready():
+                break
+            self._handle_ready(self._raw.ready())
+        self._publish()
+
+    def _take_messages(self) -> None:
+        for message in self._inbox.take_messages():
+            try:
+                self._raw.step(message)
+            except Rejected as error:
+                # Late words of a node that left, or of a forwarded request: Raft goes on without.
+                self._logger.debug("ignored %s: %s", message.msg_type.name, error)
+
+    def _take_calls(self) -> None:
+        calls = self._inbox.calls
+        while calls:
+            try:
+                calls.popleft()()
+            except Rejected as error:
+                self._logger.debug("ignored a report: %s", error)
+
+    def _take_tick(self) -> None:
+        # After the messages: a heartbeat that waited in the queue of a starved process must count
+        # before the timer that it was to reset.
+        if not self._inbox.tick_due:
+            return
+        self._inbox.tick_due = False
+        now = asyncio.get_running_loop().time()
+        self.proposals.expire(now)
+        self.delivery.waiters.expire(now)
+        self.reads.expire(now)
+        self._watch_disk(now)
+        self._raw.tick()
+
+    def _watch_disk(self, now: float) -> None:
+        # Heartbeats do not need the disk, so a leader whose disk hangs would stay in office
+        # and commit nothing (hashicorp/raft#503).
+        stalled = self.persister.stalled_for(now)
+        if stalled > self._config.disk_stall_timeout and self._raw.raft.role is Role.LEADER:
+            self._logger.error(
+                "a disk write has been under way for %.1f s: giving up leadership", stalled
+            )
+            self._raw.step_down()
+
+    # -- proposals and reads ----------------------------------------------------------------
+
+    def _take_proposals(self) -> None:
+        waiting = self._inbox.proposals
+        if not waiting:
+            return
+        if self._raw.raft.role is not Role.LEADER:
+            while waiting:
+                fail(waiting.popleft().future, self.not_leader())
+            return
+        taken = [waiting.popleft() for _ in range(min(len(waiting), PROPOSALS_PER_TURN))]
+        if waiting:
+            self._inbox.wake()
+        self._propose([p for p in taken if not p.future.done()])
+
+    def _propose(self, proposals: list[Proposal]) -> None:
+        if not proposals:
+            return
+        entries = [Entry(data=p.data, context=p.context) for p in proposals]
+        try:
+            term, index = self._raw.propose_batch(entries)
+        except Overloaded as error:
+            if len(proposals) == 1:
+                fail(proposals[0].future, error)
+                return
+            # All or nothing was too much; part of it may fit.
+            half = len(proposals) // 2
+            self._propose(proposals[:half])
+            self._propose(proposals[half:])
+            return
+        except Rejected as error:
+            for proposal in proposals:
+                fail(proposal.future, copy_of(error))
+            return
+        add = self.proposals.add
+        for proposal in proposals:
+            add(term=term, index=index, future=proposal.future, deadline=proposal.deadline)
+            index += 1
+
+    def read(self, future: asyncio.Future[int], deadline: float) -> None:
+        """Ask for a read index; all reads of a turn share one round. Call it from `put_call`."""
+        self._new_reads.append((future, deadline))
+
+    def _take_reads(self) -> None:
+        if not self._new_reads:
+            return
+        waiting, self._new_reads = self._new_reads, []
+        if self._raw.raft.role is not Role.LEADER:
+            for future, _ in waiting:
+                fail(future, self.not_leader())
+            return
+        self._raw.read_index(self.reads.open_round(waiting))
+
+    def not_leader(self) -> NotLeader:
+        leader_id = self._raw.raft.leader_id
+        return NotLeader(
+            leader_id=leader_id, leader_address=self.delivery.membership.address_of(leader_id)
+        )
+
+    # -- Readies ----------------------------------------------------------------------------
+
+    def _handle_ready(self, ready: Ready) -> None:
+        if ready.messages:
+            self._transport.send(ready.messages)
+        for read_state in ready.read_states:
+            self.reads.resolve(read_state.request_ctx, read_state.index)
+        membership = self._begin_snapshot(ready.snapshot)
+        if ready.committed_entries:
+            membership = self.delivery.deliver(ready.committed_entries) or membership
+        if membership is not None:
+            self._adopt(membership)
+        snapshot = None if ready.snapshot.is_empty() else ready.snapshot
+        self._held.append((ready.number, ready.persisted_messages, snapshot))
+        self.persister.submit(
+            ready.number,
+            WriteBatch(
+                snapshot=snapshot,
+                entries=ready.entries,
+                hard_state=ready.hard_state,
+                membership=membership,
+                must_sync=ready.must_sync or membership is not None,
+            ),
+        )
+        committed = ready.committed_entries
+        self._raw.advance_append_async(ready)
+        if committed:
+            self._delivered_to(committed[-1].index)
+
+    def _begin_snapshot(self, snapshot: Snapshot) -> Membership | None:
+        if snapshot.is_empty():
+            return None
+        membership = SnapshotDescriptor.decode(snapshot.data).membership
+        self.delivery.replace(membership)
+        self.applier.announce_snapshot(snapshot.metadata.index)
+        return membership
+
+    def _adopt(self, membership: Membership) -> None:
+        self._state.membership = membership
+        self._transport.update_peers(membership.peers)
+
+    def _delivered_to(self, index: int) -> None:
+        self._state.delivered = max(self._state.delivered, index)
+        self._raw.advance_apply_to(index)
+        self._let_apply()
+
+    def _let_apply(self) -> None:
+        # Entries may be committed before they are durable here, where the option allows it.
+        self.applier.advance_to(min(self._state.delivered, self._storage.last_index()))
+
+    def _take_persisted(self) -> None:
+        number = self._persisted_number
+        if not self._held or self._held[0][0] > number:
+            return
+        self._raw.on_persist_ready(number)
+        while self._held and self._held[0][0] <= number:
+            _, messages, snapshot = self._held.popleft()
+            if snapshot is not None:
+                self.applier.restore(snapshot)
+                self._delivered_to(snapshot.metadata.index)
+            if messages:
+                self._transport.send(messages)
+        self._let_apply()
+
+    # -- what others see --------------------------------------------------------------------
+
+    def _publish(self) -> None:
+        raft, state = self._raw.raft, self._state
+        if raft.role is not state.role or raft.leader_id != state.leader_id:
+            self._on_soft_state(raft.role, raft.leader_id)
+        state.term = raft.term
+        state.committed = raft.raft_log.committed
+        state.notify()
+
+    def _on_soft_state(self, role: Role, leader_id: int) -> None:
+        state, term = self._state, self._raw.raft.term
+        was_leader = state.role is Role.LEADER
+        if leader_id != state.leader_id or role is Role.LEADER or was_leader:
+            self._logger.info(
+                "node %d is %s in term %d; %s",
+                state.node_id,
+                role.name.lower().replace("_", "-"),
+                term,
+                f"node {leader_id} leads" if leader_id else "nobody leads",
+            )
+        state.role, state.leader_id = role, leader_id
+        if was_leader and role is not Role.LEADER:
+            self._lose_leadership(term)
+
+    def _lose_leadership(self, term: int) -> None:
+        def lost() -> RaftifyError:
+            return LeadershipLost(
+                f"node {self._state.node_id} lost leadership (term is now {term}) before the "
+                "entry was applied; it may still take effect"
+            )
+
+        self.proposals.fail_all(lost)
+        self.delivery.fail_waiters(lost)
+        self.reads.fail_all(self.not_leader)
+
+    def fail_everything(self, make_error: Callable[[], RaftifyError]) -> None:
+        """Resolve whatever waits; called when the node ends."""
+        for proposal in self._inbox.proposals:
+            fail(proposal.future, make_error())
+        self._inbox.proposals.clear()
+        for future, _ in self._new_reads:
+            fail(future, make_error())
+        self._new_reads.clear()
+        self.proposals.fail_all(make_error)
+        self.delivery.fail_waiters(make_error)
+        self.reads.fail_all(make_error)
+
+
+def fail(future: asyncio.Future[bytes] | asyncio.Future[int], error: RaftifyError) -> None:
+    """Set `error` unless the caller has gone."""
+    with suppress(asyncio.InvalidStateError):
+        future.set_exception(error)
+
+
+def copy_of(error: Rejected) -> Rejected:
+    """Return an equal exception: one raised in many tasks would gather all their tracebacks."""
+    if isinstance(error, NotLeader):
+        return NotLeader(str(error), leader_id=error.leader_id, leader_address=error.leader_address)
+    return type(error)(*error.args)

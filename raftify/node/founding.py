@@ -1,0 +1,69 @@
+"""What a store becomes when a node starts on it: founder, member of a static cluster, joiner."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+
+from raftify.config import Config
+from raftify.errors import ConfigError, StorageForeign
+from raftify.peers import Address, Membership, Peer, ReservedId, check_node_id
+from raftify.storage.base import StableStorage, StoreIdentity
+
+
+def prepare_store(
+    storage: StableStorage,
+    *,
+    node_id: int,
+    address: Address,
+    config: Config,
+    logger: logging.Logger,
+) -> None:
+    """Make `storage` that of `node_id`, or see that it is; safe to repeat.
+
+    A store with a log resumes, whatever else is said. A new one becomes that of a joiner if the id
+    was handed out by a cluster, of a member of `config.initial_peers` if these are given, and
+    otherwise that of the founder of a new cluster.
+
+    Raises:
+        StorageForeign: the store is that of another node or cluster.
+        ConfigError: the initial peers do not name this node at this address.
+    """
+    check_node_id(node_id)
+    identity = storage.identity()
+    if identity is None:
+        membership = first_membership(node_id, address, config)
+        incarnation = uuid.uuid4().hex
+        storage.initialize(StoreIdentity(config.cluster_id, node_id, incarnation), membership)
+        how = "to join a cluster" if not membership.peers else f"with {list(membership.peers)}"
+        logger.info("node %d starts on a new store %s", node_id, how)
+        return
+    if identity.cluster_id != config.cluster_id:
+        raise StorageForeign(
+            f"the store belongs to cluster {identity.cluster_id!r}, but Config.cluster_id is "
+            f"{config.cluster_id!r}: check the directory or the setting"
+        )
+    if identity.node_id != node_id:
+        raise StorageForeign(
+            f"the store is that of node {identity.node_id}, not of node {node_id}: two nodes must "
+            "never share a directory, and a node keeps its id for life"
+        )
+    logger.info("node %d resumes at index %d", node_id, storage.last_index())
+
+
+def first_membership(node_id: int, address: Address, config: Config) -> Membership:
+    if isinstance(node_id, ReservedId):
+        return Membership()
+    if config.initial_peers is None:
+        return Membership.of({node_id: Peer(node_id, address)}, index=1)
+    own = config.initial_peers.get(node_id)
+    if own is None:
+        raise ConfigError(
+            f"Config.initial_peers has {list(config.initial_peers)}, but not this node, {node_id}"
+        )
+    if own.address != address:
+        raise ConfigError(
+            f"this node listens on {address}, but Config.initial_peers says {own.address} for "
+            f"node {node_id}: the other nodes would not find it"
+        )
+    return Membership.of(config.initial_peers, index=1)

@@ -1,0 +1,105 @@
+"""The one door to the task that owns the core.
+
+Everything that wants something of the core leaves it here and wakes the task; the task takes
+all of it in one turn. Nothing here touches the core, so a message handler can do no more than
+enqueue (see hashicorp/raft#695 for what happens otherwise).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from raftify.core.types import Message
+from raftify.errors import NodeStopped, Overloaded
+
+
+class Proposal(NamedTuple):
+    """An entry to be, its waiter, and the loop time at which the waiter gives up."""
+
+    data: bytes
+    context: bytes
+    future: asyncio.Future[bytes]
+    deadline: float
+
+
+class Inbox:
+    """What waits for the core: messages, calls, proposals, a tick, word of finished writes.
+
+    `limit` bounds messages and proposals, each; calls come in ones and twos and are not bounded.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._wake = asyncio.Event()
+        self._space = asyncio.Event()
+        self._space.set()
+        self._closed: BaseException | None = None
+        self.messages: deque[Message] = deque()
+        self.calls: deque[Callable[[], None]] = deque()
+        self.proposals: deque[Proposal] = deque()
+        self.tick_due = False
+
+    def __len__(self) -> int:
+        return len(self.messages) + len(self.calls) + len(self.proposals)
+
+    async def wait(self) -> None:
+        """Return once something is there."""
+        await self._wake.wait()
+        self._wake.clear()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    async def put_messages(self, messages: Sequence[Message]) -> None:
+        """Add messages from a peer; waits while the inbox is full, so that the peer feels it."""
+        while len(self.messages) >= self._limit and self._closed is None:
+            self._space.clear()
+            await self._space.wait()
+        if self._closed is not None:
+            raise NodeStopped(str(self._closed)) from None
+        self.messages.extend(messages)
+        self._wake.set()
+
+    def put_call(self, call: Callable[[], None]) -> None:
+        """Have `call` run by the task that owns the core.
+
+        Raises:
+            NodeStopped: the node runs no more.
+        """
+        if self._closed is not None:
+            raise NodeStopped(str(self._closed)) from None
+        self.calls.append(call)
+        self._wake.set()
+
+    def put_proposal(self, proposal: Proposal) -> None:
+        """Add a proposal.
+
+        Raises:
+            Overloaded: too many wait already.
+            NodeStopped: the node runs no more.
+        """
+        if self._closed is not None:
+            raise NodeStopped(str(self._closed)) from None
+        if len(self.proposals) >= self._limit:
+            raise Overloaded(f"{self._limit} proposals wait already; slow down and repeat")
+        self.proposals.append(proposal)
+        self._wake.set()
+
+    def put_tick(self) -> None:
+        """Say that a tick is due. Ticks that nobody had time to take count as one."""
+        self.tick_due = True
+        self._wake.set()
+
+    def take_messages(self) -> deque[Message]:
+        taken, self.messages = self.messages, deque()
+        self._space.set()
+        return taken
+
+    def close(self, reason: BaseException) -> None:
+        """Refuse everything from now on, and wake whoever waits for space."""
+        self._closed = reason
+        self._space.set()
+        self._wake.set()

@@ -1,0 +1,107 @@
+"""Brings a request to whoever leads: this node itself, or the leader over the transport."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from raftify.core.types import INVALID_ID
+from raftify.errors import (
+    DeadlineExceeded,
+    LeaderTransferring,
+    NoLeader,
+    NotLeader,
+    PeerUnreachable,
+)
+from raftify.node.local_state import LocalState
+from raftify.transport.interface import NodeApi, RemoteNode, Transport
+
+T = TypeVar("T")
+
+
+class LeaderCalls:
+    """Repeats a request until some leader took it, as long as it is certain that none did.
+
+    What says "nothing happened" is repeated: NotLeader, LeaderTransferring, PeerUnreachable. What
+    leaves the outcome open goes to the caller.
+    """
+
+    def __init__(
+        self, *, local: NodeApi, state: LocalState, transport: Transport, retry_interval: float
+    ) -> None:
+        self._local = local
+        self._state = state
+        self._transport = transport
+        self._retry_interval = retry_interval
+        self._remote: RemoteNode | None = None
+        self._remote_key = (INVALID_ID, "")
+
+    async def call(
+        self, do: Callable[[NodeApi, float], Awaitable[T]], *, timeout: float, what: str
+    ) -> T:
+        """Return what `do(leader, seconds_left)` returned.
+
+        Raises:
+            NoLeader: no leader took the request within `timeout` seconds; nothing happened.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        refusal: Exception | None = None
+        while True:
+            target = await self._leader(deadline, what, refusal)
+            try:
+                return await do(target, deadline - loop.time())
+            except (NotLeader, LeaderTransferring, PeerUnreachable) as error:
+                refusal = error
+            await self._pause(deadline)
+
+    async def _leader(self, deadline: float, what: str, refusal: Exception | None) -> NodeApi:
+        loop, state = asyncio.get_running_loop(), self._state
+        try:
+            await state.wait_until(
+                self._leader_is_known, timeout=max(deadline - loop.time(), 0), what="an election"
+            )
+        except DeadlineExceeded:
+            pass
+        if not self._leader_is_known() or loop.time() >= deadline:
+            detail = f"; the last answer was: {refusal}" if refusal else ""
+            raise NoLeader(f"{what}: no leader took it before the deadline{detail}") from refusal
+        if state.is_leader:
+            return self._local
+        return await self._remote_leader()
+
+    def _leader_is_known(self) -> bool:
+        state = self._state
+        return state.is_leader or (
+            state.leader_id not in (INVALID_ID, state.node_id) and bool(state.leader_address)
+        )
+
+    async def _remote_leader(self) -> RemoteNode:
+        key = (self._state.leader_id, self._state.leader_address)
+        if self._remote is None or key != self._remote_key:
+            old, self._remote = self._remote, self._transport.connect(key[1], to_id=key[0])
+            self._remote_key = key
+            if old is not None:
+                await old.close()
+        remote = self._remote
+        return remote
+
+    async def _pause(self, deadline: float) -> None:
+        """Wait for a change of leader, or a little while where the news has not reached us yet."""
+        loop, state = asyncio.get_running_loop(), self._state
+        seen = (state.leader_id, state.term)
+        left = deadline - loop.time()
+        try:
+            await state.wait_until(
+                lambda: (state.leader_id, state.term) != seen,
+                timeout=max(min(self._retry_interval, left), 0),
+                what="a change of leader",
+            )
+        except DeadlineExceeded:
+            return
+
+    async def close(self) -> None:
+        remote, self._remote = self._remote, None
+        if remote is not None:
+            await remote.close()

@@ -1,0 +1,99 @@
+"""What this node knows of itself: readable at any moment, awaitable, written by its owner tasks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from enum import StrEnum
+
+from raftify.core.types import INVALID_ID, Role
+from raftify.errors import DeadlineExceeded, NodeStopped
+from raftify.peers import Membership
+from raftify.storage.base import StoreIdentity
+
+
+class RunningState(StrEnum):
+    NEW = "new"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+class LocalState:
+    """Facts about this node. Reading needs no round trip to the core.
+
+    `delivered` is the last entry whose effect on the membership is in force, `applied` the last
+    one that the state machine has applied; applied <= delivered <= committed.
+    """
+
+    def __init__(self, identity: StoreIdentity, address: str, membership: Membership) -> None:
+        self.identity = identity
+        self.address = address
+        self.membership = membership
+        self.role = Role.FOLLOWER
+        self.term = 0
+        self.leader_id = INVALID_ID
+        self.committed = 0
+        self.delivered = 0
+        self.applied = 0
+        self.running = RunningState.NEW
+        self.failure: BaseException | None = None
+        self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+
+    @property
+    def node_id(self) -> int:
+        return self.identity.node_id
+
+    @property
+    def is_leader(self) -> bool:
+        return self.role is Role.LEADER and self.running is RunningState.RUNNING
+
+    @property
+    def leader_address(self) -> str:
+        return self.membership.address_of(self.leader_id)
+
+    def notify(self) -> None:
+        """Let those who wait look again; called after each change."""
+        if not self._waiting:
+            return
+        still = []
+        for holds, future in self._waiting:
+            if future.done():
+                continue
+            if self.has_ended():
+                future.set_exception(self.stopped_error())
+            elif holds():
+                future.set_result(None)
+            else:
+                still.append((holds, future))
+        self._waiting = still
+
+    def has_ended(self) -> bool:
+        return self.running in (RunningState.STOPPED, RunningState.FAILED)
+
+    def stopped_error(self) -> NodeStopped:
+        if self.failure is not None:
+            return NodeStopped(f"node {self.node_id} stopped because of: {self.failure}")
+        return NodeStopped(f"node {self.node_id} is {self.running}")
+
+    async def wait_until(self, holds: Callable[[], bool], *, timeout: float, what: str) -> None:
+        """Return once `holds()` is true.
+
+        Raises:
+            DeadlineExceeded: it was not within `timeout` seconds; the text says `what`.
+            NodeStopped: the node ended first.
+        """
+        if self.has_ended():
+            raise self.stopped_error()
+        if holds():
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((holds, future))
+        try:
+            async with asyncio.timeout(timeout):
+                await future
+        except TimeoutError:
+            raise DeadlineExceeded(f"{what} did not happen within {timeout:g} s") from None
+        finally:
+            future.cancel()

@@ -1,0 +1,129 @@
+"""The node as its transport sees it: NodeApi for anyone, and the peers' side of the protocol."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import BinaryIO
+
+from raftify.core.types import Message, Snapshot
+from raftify.errors import IncarnationMismatch, NodeRemoved, NodeStopped, PeerRefused, RaftifyError
+from raftify.node.config_changes import was_removed
+from raftify.node.inbox import Inbox
+from raftify.node.local_api import LocalApi
+from raftify.node.local_state import LocalState
+from raftify.records import SnapshotDescriptor, SnapshotSink
+from raftify.storage.base import StableStorage
+from raftify.transport.interface import Handshake
+
+
+class PeerEndpoint:
+    """Implements `PeerService`. Messages go to the inbox and nowhere else.
+
+    `on_met(node_id, incarnation)` is called for a peer met for the first time, `on_refused` when
+    a member of the cluster refuses this node for good.
+    """
+
+    def __init__(
+        self,
+        *,
+        api: LocalApi,
+        state: LocalState,
+        storage: StableStorage,
+        inbox: Inbox,
+        report_unreachable: Callable[[int], None],
+        report_snapshot: Callable[[int, bool], None],
+        on_met: Callable[[int, str], None],
+        on_refused: Callable[[RaftifyError], None],
+        logger: logging.Logger,
+    ) -> None:
+        self._state = state
+        self._storage = storage
+        self._inbox = inbox
+        self._report_unreachable = report_unreachable
+        self._report_snapshot = report_snapshot
+        self._on_met = on_met
+        self._on_refused = on_refused
+        self._logger = logger
+        self._incarnations = storage.known_incarnations()
+        self.propose = api.propose
+        self.change_config = api.change_config
+        self.leave_joint = api.leave_joint
+        self.read_index = api.read_index
+        self.request_id = api.request_id
+        self.get_peers = api.get_peers
+        self.set_peers = api.set_peers
+        self.transfer_leader = api.transfer_leader
+        self.create_snapshot = api.create_snapshot
+        self.debug_node = api.debug_node
+        self.send_message = api.send_message
+
+    def greet(self, handshake: Handshake) -> None:
+        """Check who calls.
+
+        Raises:
+            PeerRefused: another cluster, or not meant for this node.
+            NodeRemoved: the cluster has removed the caller.
+            IncarnationMismatch: the caller's id is known with another store: its disk was wiped.
+        """
+        identity, membership = self._state.identity, self._state.membership
+        if handshake.cluster_id != identity.cluster_id:
+            raise PeerRefused(
+                f"this node belongs to cluster {identity.cluster_id!r}, the caller to "
+                f"{handshake.cluster_id!r}: check the addresses and Config.cluster_id"
+            )
+        if handshake.to_id not in (0, identity.node_id):
+            raise PeerRefused(
+                f"the caller looks for node {handshake.to_id}, and this is node {identity.node_id}: "
+                "an address in the membership is wrong; mend it with set_peers"
+            )
+        if was_removed(handshake.from_id, membership):
+            raise NodeRemoved(
+                f"node {handshake.from_id} was removed from the cluster; to come back, start it "
+                "with an empty log directory and join again with Raft.request_id"
+            )
+        self._check_incarnation(handshake.from_id, handshake.from_incarnation)
+
+    def _check_incarnation(self, node_id: int, incarnation: str) -> None:
+        peer = self._state.membership.peers.get(node_id)
+        known = (peer.incarnation if peer else "") or self._incarnations.get(node_id, "")
+        if not known:
+            self._incarnations[node_id] = incarnation
+            self._on_met(node_id, incarnation)
+        elif known != incarnation:
+            raise IncarnationMismatch(
+                f"node {node_id} came with another store than before (incarnation {incarnation}, "
+                f"known {known}): its disk was wiped or replaced, and with it the votes it gave. "
+                f"Remove node {node_id} from the cluster and let the machine join under a new id"
+            )
+
+    async def receive(self, messages: Sequence[Message]) -> None:
+        await self._inbox.put_messages(messages)
+
+    def report_unreachable(self, node_id: int) -> None:
+        self._late(lambda: self._report_unreachable(node_id))
+
+    def report_snapshot(self, node_id: int, *, success: bool) -> None:
+        self._late(lambda: self._report_snapshot(node_id, success))
+
+    def report_refused(self, node_id: int, error: RaftifyError) -> None:
+        """Note that peer `node_id` refuses us; being removed or wiped ends this node."""
+        self._logger.warning("node %d refuses this node: %s", node_id, error)
+        if isinstance(error, NodeRemoved | IncarnationMismatch):
+            self._on_refused(error)
+
+    def open_snapshot(self, snapshot: Snapshot) -> BinaryIO | None:
+        if not SnapshotDescriptor.decode(snapshot.data).file_id:
+            return None
+        return self._storage.open_snapshot(snapshot)
+
+    def create_snapshot_sink(self, snapshot: Snapshot) -> SnapshotSink | None:
+        file_id = SnapshotDescriptor.decode(snapshot.data).file_id
+        return self._storage.create_snapshot_sink(file_id) if file_id else None
+
+    def _late(self, call: Callable[[], None]) -> None:
+        """Hand `call` to the core unless the node has ended, when nobody cares any more."""
+        try:
+            self._inbox.put_call(call)
+        except NodeStopped:
+            self._logger.debug("a report came after the end")

@@ -1,0 +1,324 @@
+"""One node: puts its parts together, keeps its tasks under watch, and ends them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import replace
+from random import Random
+
+from raftify.config import Config
+from raftify.core.raw_node import RawNode, SnapshotStatus
+from raftify.core.types import Entry, Snapshot
+from raftify.errors import ConfigError, NodeStopped, RaftifyError, Rejected
+from raftify.node.applier import Applier
+from raftify.node.core_storage import CoreStorage
+from raftify.node.core_task import CoreTask
+from raftify.node.inbox import Inbox
+from raftify.node.leader_calls import LeaderCalls
+from raftify.node.local_api import LocalApi
+from raftify.node.local_state import LocalState, RunningState
+from raftify.node.peer_endpoint import PeerEndpoint
+from raftify.node.persister import Persister
+from raftify.node.report import describe_node
+from raftify.node.snapshotter import Snapshotter
+from raftify.node.state_machine_runner import StateMachineRunner
+from raftify.node.worker import ThreadWorker, Worker
+from raftify.peers import InitialRole, Peer
+from raftify.state_machine import AbstractStateMachine
+from raftify.storage.base import StableStorage
+from raftify.transport.interface import Handshake, Transport
+
+
+class RaftNode:
+    """Everything of one node between the facade and the core. Made and run on one event loop.
+
+    The store must have been initialised. The node owns it from here on, and closes it at its end.
+    """
+
+    def __init__(
+        self,
+        *,
+        address: str,
+        config: Config,
+        storage: StableStorage,
+        state_machine: AbstractStateMachine,
+        transport: Transport,
+        random: Random,
+        logger: logging.Logger,
+        workers: Sequence[Worker] | None = None,
+    ) -> None:
+        identity = storage.identity()
+        if identity is None:
+            raise ConfigError("the store has not been initialised")
+        self.config = config
+        self.storage = storage
+        self.state_machine = state_machine
+        self.state = LocalState(identity, address, storage.membership())
+        self._transport = transport
+        self._logger = logger
+        self.started = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._refused: RaftifyError | None = None
+        self._finished = asyncio.Event()
+        self._background: set[asyncio.Task[None]] = set()
+        self._storage_worker, self._machine_worker, self._writer = workers or (
+            ThreadWorker("raftify-storage"),
+            ThreadWorker("raftify-state-machine"),
+            ThreadWorker("raftify-snapshot"),
+        )
+        self._raw = RawNode(
+            replace(
+                config.raft_config,
+                id=identity.node_id,
+                applied=storage.latest_snapshot().metadata.index,
+            ),
+            CoreStorage(storage, self._on_snapshot_missing),
+            random=random,
+        )
+        self._inbox = Inbox(config.inbox_limit)
+        self._core = CoreTask(
+            raw=self._raw,
+            config=config,
+            state=self.state,
+            storage=storage,
+            inbox=self._inbox,
+            transport=transport,
+            logger=logger,
+        )
+        self._build_workers_of_the_core()
+        self.api = LocalApi(
+            config=config,
+            state=self.state,
+            raw=self._raw,
+            inbox=self._inbox,
+            core=self._core,
+            snapshotter=self._snapshotter,
+            report=self.report,
+        )
+        self.leader = LeaderCalls(
+            local=self.api,
+            state=self.state,
+            transport=transport,
+            retry_interval=config.tick_interval,
+        )
+
+    def _build_workers_of_the_core(self) -> None:
+        self._runner = StateMachineRunner(self.state_machine, self._machine_worker, self._writer)
+        self._persister = Persister(self.storage, self._storage_worker, self._core.on_persisted)
+        self._applier = Applier(self.storage, self._runner, self._on_applied, self._on_restored)
+        self._core.attach(self._persister, self._applier)
+        self._snapshotter = Snapshotter(
+            config=self.config,
+            state=self.state,
+            storage=self.storage,
+            runner=self._runner,
+            storage_worker=self._storage_worker,
+            writer=self._writer,
+            on_saved=self._on_snapshot_saved,
+            logger=self._logger,
+        )
+
+    # -- life -------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Run until `quit`, or until something breaks.
+
+        Raises:
+            RaftifyError: what broke: StateMachineError, StorageError, AddressInUse, NodeRemoved...
+        """
+        if self.state.running is not RunningState.NEW:
+            raise NodeStopped("a node runs once; make a new one with Raft.bootstrap")
+        self.state.running = RunningState.RUNNING
+        try:
+            await self._start()
+            await self._watch_tasks()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self.state.failure = error
+            self._logger.error("node %d stops: %s", self.state.node_id, error)  # noqa: TRY400 - raised to the caller
+            raise
+        finally:
+            await self._end()
+
+    async def quit(self) -> None:
+        """Stop this node; the cluster keeps it as a member. Returns once all is released."""
+        if self.state.running is RunningState.NEW:
+            self.state.running = RunningState.RUNNING
+            await self._end()
+        self._stop.set()
+        await self._finished.wait()
+
+    async def _start(self) -> None:
+        snapshot = self.storage.latest_snapshot()
+        if not snapshot.is_empty():
+            await self._applier.restore_now(snapshot)
+            self.state.delivered = snapshot.metadata.index
+        identity = self.state.identity
+        handshake = Handshake(identity.cluster_id, identity.node_id, identity.incarnation, 0)
+        endpoint = PeerEndpoint(
+            api=self.api,
+            state=self.state,
+            storage=self.storage,
+            inbox=self._inbox,
+            report_unreachable=self._raw.report_unreachable,
+            report_snapshot=self._report_snapshot,
+            on_met=self._on_met,
+            on_refused=self._on_refused,
+            logger=self._logger,
+        )
+        await self._transport.start(handshake, endpoint)
+        self._transport.update_peers(self.state.membership.peers)
+        self.started.set()
+        if self._should_campaign_at_once():
+            self._inbox.put_call(self._campaign)
+
+    async def _watch_tasks(self) -> None:
+        work: dict[str, Coroutine[object, object, None]] = {
+            "core": self._core.run(),
+            "storage": self._persister.run(),
+            "applier": self._applier.run(),
+            "snapshotter": self._snapshotter.run(),
+            "ticker": self._tick(),
+        }
+        name = f"raftify-{self.state.node_id}"
+        tasks = [asyncio.create_task(c, name=f"{name}-{n}") for n, c in work.items()]
+        stop = asyncio.create_task(self._stop.wait(), name=f"{name}-stop")
+        try:
+            done, _ = await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stop}:
+                task.result()
+            if self._refused is not None:
+                raise self._refused
+            await self._drain(tasks[1])
+        finally:
+            for task in (*tasks, stop):
+                task.cancel()
+            await asyncio.gather(*tasks, stop, return_exceptions=True)
+
+    async def _drain(self, persisting: asyncio.Task[None]) -> None:
+        """Let what was handed to the disk get there; no new work is taken."""
+        self.state.running = RunningState.STOPPING
+        self._persister.finish()
+        _, late = await asyncio.wait([persisting], timeout=self.config.shutdown_timeout)
+        if late:
+            self._logger.warning("the disk did not finish its writes before the node stopped")
+        else:
+            persisting.result()
+
+    async def _end(self) -> None:
+        error = self.state.failure
+        self.state.running = RunningState.STOPPING if error is None else RunningState.FAILED
+        self._inbox.close(self.state.stopped_error())
+        self._core.fail_everything(self.state.stopped_error)
+        self.api.fail_callers(self.state.stopped_error)
+        for task in list(self._background):
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self.leader.close()
+        await self._transport.stop(grace=0.5)
+        for worker in (self._storage_worker, self._machine_worker, self._writer):
+            await worker.close()
+        self.storage.close()
+        if error is None:
+            self.state.running = RunningState.STOPPED
+        self.state.notify()
+        self._finished.set()
+
+    async def _tick(self) -> None:
+        loop, interval = asyncio.get_running_loop(), self.config.tick_interval
+        due = loop.time() + interval
+        while True:
+            await asyncio.sleep(max(due - loop.time(), 0))
+            self._inbox.put_tick()
+            self._snapshotter.on_tick()
+            # After a pause of the process ticks are not made up for: they would all be one moment.
+            due = max(due + interval, loop.time())
+
+    # -- beginnings -------------------------------------------------------------------------
+
+    def _should_campaign_at_once(self) -> bool:
+        """Say whether waiting for an election timeout would be waiting for nobody."""
+        node_id = self.state.node_id
+        if self.state.membership.conf_state.voters == (node_id,):
+            return True
+        fresh = self.storage.last_index() == self.storage.latest_snapshot().metadata.index
+        peers = self.config.initial_peers or {}
+        first = peers.get(node_id)
+        return fresh and first is not None and first.initial_role is InitialRole.LEADER
+
+    def _campaign(self) -> None:
+        try:
+            self._raw.campaign()
+        except Rejected as error:
+            self._logger.info("no campaign at start: %s", error)
+
+    # -- word from the parts ----------------------------------------------------------------
+
+    def _on_applied(self, entries: Sequence[Entry], results: Sequence[bytes]) -> None:
+        self.state.applied = entries[-1].index
+        waiters = self._core.proposals
+        if len(waiters):
+            for entry, result in zip(entries, results, strict=True):
+                future = waiters.take(term=entry.term, index=entry.index)
+                if future is not None:
+                    future.set_result(result)
+        self._snapshotter.count(entries)
+        self.state.notify()
+
+    def _on_restored(self, snapshot: Snapshot) -> None:
+        self.state.applied = snapshot.metadata.index
+        self.state.notify()
+
+    def _on_snapshot_missing(self, index: int, to: int) -> None:
+        # A follower refuses a snapshot whose configuration it is not part of, so the one to send
+        # must be as new as the membership that has it.
+        self._snapshotter.want(max(index, self.state.membership.index))
+
+    def _on_snapshot_saved(self, snapshot: Snapshot) -> None:
+        # Whoever waits for it is asked at once instead of at the next heartbeat.
+        if self.state.is_leader:
+            self._inbox.put_call(self._raw.ping)
+
+    def _report_snapshot(self, node_id: int, success: bool) -> None:  # noqa: FBT001 - a callback
+        status = SnapshotStatus.FINISH if success else SnapshotStatus.FAILURE
+        self._raw.report_snapshot(node_id, status)
+
+    def _on_met(self, node_id: int, incarnation: str) -> None:
+        self._keep(
+            self._storage_worker.run(self.storage.remember_incarnation, node_id, incarnation),
+            "remember-incarnation",
+        )
+
+    def _on_refused(self, error: RaftifyError) -> None:
+        self._refused = error
+        self._stop.set()
+
+    def report(self) -> dict[str, object]:
+        """Return the node's inner state as plain values."""
+        return describe_node(
+            state=self.state,
+            raw=self._raw,
+            storage=self.storage,
+            inbox=self._inbox,
+            core=self._core,
+            state_machine=self.state_machine,
+        )
+
+    def meet(self, peers: Mapping[int, Peer]) -> None:
+        """Make the members known to a node that has no membership yet, so that it can answer."""
+        if not self.state.membership.peers:
+            self._transport.update_peers(peers)
+
+    def _keep(self, work: Coroutine[object, object, None], what: str) -> None:
+        """Run `work` beside the node. What goes wrong is logged; it is nothing Raft relies on."""
+        task = asyncio.create_task(work, name=f"raftify-{self.state.node_id}-{what}")
+        self._background.add(task)
+        task.add_done_callback(self._on_background_done)
+
+    def _on_background_done(self, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._logger.warning("%s failed: %s", task.get_name(), error)

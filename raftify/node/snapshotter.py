@@ -1,0 +1,167 @@
+"""Takes snapshots of the state machine, by policy or on demand, and trims the log behind them.
+
+One at a time. The core goes on meanwhile; the state machine stands still only while its own
+`snapshot` runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+
+from raftify.config import Config
+from raftify.core.types import Entry, Snapshot, SnapshotMetadata
+from raftify.errors import Compacted, SnapshotOutOfDate, StorageFull
+from raftify.node.local_state import LocalState
+from raftify.node.state_machine_runner import StateMachineRunner
+from raftify.node.worker import Worker
+from raftify.peers import Membership
+from raftify.records import SnapshotDescriptor, SnapshotSink
+from raftify.storage.base import StableStorage
+
+#: How long after a failed attempt (a full disk) the policy waits before the next, in seconds.
+RETRY_SECONDS = 10.0
+
+
+class Snapshotter:
+    """Owns the decision when to take a snapshot, and the taking.
+
+    `on_saved` follows each one that became the latest.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        state: LocalState,
+        storage: StableStorage,
+        runner: StateMachineRunner,
+        storage_worker: Worker,
+        writer: Worker,
+        on_saved: Callable[[Snapshot], None],
+        logger: logging.Logger,
+    ) -> None:
+        self._config = config
+        self._state = state
+        self._storage = storage
+        self._runner = runner
+        self._storage_worker = storage_worker
+        self._writer = writer
+        self._on_saved = on_saved
+        self._logger = logger
+        self._wake = asyncio.Event()
+        self._wanted_index = 0
+        self._bytes_since = 0
+        self._last_time = 0.0
+        self._not_before = 0.0
+        self._lock = asyncio.Lock()
+
+    def want(self, index: int) -> None:
+        """A follower needs a snapshot that covers `index`: take one as soon as possible."""
+        if index > self._wanted_index:
+            self._wanted_index = index
+            self._wake.set()
+
+    def count(self, entries: Sequence[Entry]) -> None:
+        """Note that `entries` were applied."""
+        if self._config.snapshot_bytes:
+            self._bytes_since += sum([len(entry.data) for entry in entries])
+        if self._is_due():
+            self._wake.set()
+
+    def on_tick(self) -> None:
+        if self._is_due():
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Take snapshots for ever; raises when the state machine or the storage does."""
+        self._last_time = asyncio.get_running_loop().time()
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._is_due():
+                try:
+                    if await self.take() is None:
+                        break
+                except StorageFull as error:
+                    # The log itself still fits; going without a snapshot loses nothing.
+                    self._not_before = asyncio.get_running_loop().time() + RETRY_SECONDS
+                    self._logger.warning("no snapshot was taken: %s", error)
+
+    async def take(self) -> Snapshot | None:
+        """Take one now; return it, or the latest if nothing was applied since.
+
+        Returns None if none can be taken yet: the state machine is behind the membership.
+        """
+        async with self._lock:
+            latest = self._storage.latest_snapshot()
+            wanted = self._wanted_index
+            if self._state.applied <= latest.metadata.index and wanted <= latest.metadata.index:
+                return latest
+            return await self._take_and_save()
+
+    async def _take_and_save(self) -> Snapshot | None:
+        sink = self._storage.create_snapshot_sink()
+        captured: list[Membership] = []
+        try:
+            metadata = await self._runner.snapshot(lambda: self._capture(captured), sink)
+            if metadata is None:
+                return None
+            snapshot = await self._finish(sink, metadata, captured[0])
+        finally:
+            await self._writer.run(sink.abort)
+        try:
+            await self._storage_worker.run(self._save_and_compact, snapshot)
+        except SnapshotOutOfDate:
+            return self._storage.latest_snapshot()  # one received meanwhile is newer
+        self._bytes_since = 0
+        self._last_time = asyncio.get_running_loop().time()
+        self._logger.info(
+            "node %d took a snapshot at index %d", self._state.node_id, metadata.index
+        )
+        self._on_saved(snapshot)
+        return snapshot
+
+    def _capture(self, captured: list[Membership]) -> SnapshotMetadata | None:
+        membership = self._state.membership
+        index = self._state.applied
+        # The configuration in a snapshot must be the one at its index, or a follower would
+        # apply the changes in between a second time.
+        if membership.index > index:
+            return None
+        captured.append(membership)
+        return SnapshotMetadata(membership.conf_state, index, self._storage.term(index))
+
+    async def _finish(
+        self, sink: SnapshotSink, metadata: SnapshotMetadata, membership: Membership
+    ) -> Snapshot:
+        file_id, size_bytes, crc32 = await self._writer.run(sink.finish)
+        descriptor = SnapshotDescriptor(file_id, size_bytes, crc32, membership)
+        return Snapshot(descriptor.encode(), metadata)
+
+    def _save_and_compact(self, snapshot: Snapshot) -> None:
+        self._storage.save_snapshot(snapshot)
+        first_kept = snapshot.metadata.index + 1 - self._config.snapshot_keep_entries
+        if first_kept > self._storage.first_index():
+            # A received snapshot may have done it meanwhile.
+            with contextlib.suppress(Compacted):
+                self._storage.compact(first_kept)
+
+    def _is_due(self) -> bool:
+        config, applied = self._config, self._state.applied
+        latest = self._storage.latest_snapshot().metadata.index
+        if self._state.membership.index > applied:
+            return False
+        now = asyncio.get_running_loop().time()
+        if now < self._not_before:
+            return False
+        if self._wanted_index > latest and applied >= self._wanted_index:
+            return True
+        if applied <= latest:
+            return False
+        by_entries = 0 < config.snapshot_entries <= applied - latest
+        by_bytes = 0 < config.snapshot_bytes <= self._bytes_since
+        by_time = 0 < config.snapshot_interval <= now - self._last_time
+        return by_entries or by_bytes or by_time

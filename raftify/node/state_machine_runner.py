@@ -1,0 +1,159 @@
+"""Calls the user's state machine: plain functions on its own thread, coroutines on the loop.
+
+What it raises becomes a StateMachineError, after which the node stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from typing import BinaryIO, TypeVar
+
+from raftify.core.types import SnapshotMetadata
+from raftify.errors import RaftifyError, StateMachineError
+from raftify.node.worker import Worker
+from raftify.records import SnapshotSink
+from raftify.state_machine import AbstractStateMachine, StreamingStateMachine
+
+T = TypeVar("T")
+
+#: Pieces in which a snapshot's bytes go to its file.
+WRITE_BYTES = 1 << 20
+#: How long a run of quick coroutines may keep the event loop before others get a turn, in seconds.
+LOOP_SHARE_SECONDS = 0.002
+
+
+class StateMachineRunner:
+    """The only caller of the user's `apply`, `snapshot` and `restore`; its calls never overlap."""
+
+    def __init__(self, state_machine: AbstractStateMachine, worker: Worker, writer: Worker) -> None:
+        self.state_machine = state_machine
+        self._worker = worker
+        self._writer = writer
+        self._lock = asyncio.Lock()
+        self._apply_is_async = inspect.iscoroutinefunction(state_machine.apply)
+
+    async def apply(self, first_index: int, payloads: Sequence[bytes | None]) -> list[bytes]:
+        """Apply consecutive entries from `first_index` on; return a result for each.
+
+        None stands for an entry that is not the state machine's; its result is empty.
+        """
+        async with self._lock:
+            if self._apply_is_async:
+                return await self._apply_on_loop(first_index, payloads)
+            return await self._worker.run(self._apply_on_thread, first_index, payloads)
+
+    async def _apply_on_loop(
+        self, first_index: int, payloads: Sequence[bytes | None]
+    ) -> list[bytes]:
+        apply = self.state_machine.apply
+        loop = asyncio.get_running_loop()
+        pause_at = loop.time() + LOOP_SHARE_SECONDS
+        results: list[bytes] = []
+        for payload in payloads:
+            if payload is None:
+                results.append(b"")
+                continue
+            try:
+                result = await apply(payload)  # type: ignore[misc]  # known to be a coroutine
+            except Exception as error:
+                raise self._failure("apply", first_index + len(results), error) from error
+            results.append(self._checked(result, first_index + len(results)))
+            # Coroutines that never wait would otherwise keep heartbeats from their turn.
+            if len(results) % 16 == 0 and loop.time() > pause_at:
+                await asyncio.sleep(0)
+                pause_at = loop.time() + LOOP_SHARE_SECONDS
+        return results
+
+    def _apply_on_thread(self, first_index: int, payloads: Sequence[bytes | None]) -> list[bytes]:
+        apply = self.state_machine.apply
+        results: list[bytes] = []
+        for payload in payloads:
+            if payload is None:
+                results.append(b"")
+                continue
+            try:
+                result = apply(payload)
+            except Exception as error:
+                raise self._failure("apply", first_index + len(results), error) from error
+            results.append(self._checked(result, first_index + len(results)))
+        return results
+
+    async def snapshot(
+        self, capture: Callable[[], SnapshotMetadata | None], sink: SnapshotSink
+    ) -> SnapshotMetadata | None:
+        """Write the state to `sink`; return what `capture` said at that very state.
+
+        `capture` is called while nothing is being applied; if it returns None, nothing is written.
+        The bytes that `snapshot` returned are written after the state machine may go on.
+        """
+        machine = self.state_machine
+        async with self._lock:
+            metadata = capture()
+            if metadata is None:
+                return None
+            if isinstance(machine, StreamingStateMachine):
+                await self._guard(
+                    "snapshot", metadata.index, self._worker.run(machine.write_snapshot, sink)
+                )
+                return metadata
+            data = await self._bytes_of_snapshot(metadata.index)
+        await self._writer.run(_write_pieces, sink, data)
+        return metadata
+
+    async def restore(self, index: int, file: BinaryIO) -> None:
+        """Replace the state by that in `file`."""
+        machine = self.state_machine
+        async with self._lock:
+            if isinstance(machine, StreamingStateMachine):
+                call = self._worker.run(machine.read_snapshot, file)
+            elif inspect.iscoroutinefunction(machine.restore):
+                call = machine.restore(await self._worker.run(file.read))
+            else:
+                call = self._worker.run(lambda: machine.restore(file.read()))
+            await self._guard("restore", index, call)
+
+    async def _bytes_of_snapshot(self, index: int) -> bytes:
+        machine = self.state_machine
+        if inspect.iscoroutinefunction(machine.snapshot):
+            call = machine.snapshot()
+        else:
+            call = self._worker.run(machine.snapshot)
+        data = await self._guard("snapshot", index, call)
+        if not isinstance(data, bytes | bytearray | memoryview):
+            error = TypeError(f"snapshot returned {type(data).__name__}, not bytes")
+            raise self._failure("snapshot", index, error)
+        return bytes(data)
+
+    async def _guard(self, operation: str, index: int, call: Awaitable[T]) -> T:
+        try:
+            return await call
+        except RaftifyError:
+            raise  # the sink's own: a full disk is not the state machine's fault
+        except Exception as error:
+            raise self._failure(operation, index, error) from error
+
+    def _checked(self, result: object, index: int) -> bytes:
+        if isinstance(result, bytes):
+            return result
+        if result is None:
+            return b""
+        if isinstance(result, bytearray | memoryview):
+            return bytes(result)
+        error = TypeError(f"apply returned {type(result).__name__}, not bytes")
+        raise self._failure("apply", index, error)
+
+    def _failure(self, operation: str, index: int, error: Exception) -> StateMachineError:
+        name = type(self.state_machine).__name__
+        return StateMachineError(
+            f"{operation} of {name} raised {type(error).__name__} at index {index}: {error}",
+            index=index,
+            operation=operation,
+        )
+
+
+def _write_pieces(sink: SnapshotSink, data: bytes) -> None:
+    view = memoryview(data)
+    for start in range(0, len(data), WRITE_BYTES):
+        sink.write(bytes(view[start : start + WRITE_BYTES]))

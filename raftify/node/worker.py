@@ -1,0 +1,44 @@
+"""Where blocking work runs: one thread per duty, so that the event loop never waits for it.
+
+The simulator puts its own `Worker` here, which runs the work at a virtual time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, Protocol, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Worker(Protocol):
+    """Runs blocking calls one after the other, in the order in which they were given."""
+
+    async def run(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what `call` returned. Cancelling stops the waiting, not the call."""
+        ...
+
+    async def close(self) -> None:
+        """Wait for what was begun, and end."""
+        ...
+
+
+class ThreadWorker:
+    """A worker on one operating-system thread of its own.
+
+    One thread, always the same: an LMDB write transaction must begin, put and commit on one.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+
+    async def run(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, lambda: call(*args, **kwargs))
+
+    async def close(self) -> None:
+        # Executor.shutdown waits for the thread, which may be in the middle of a write.
+        await asyncio.to_thread(self._executor.shutdown, wait=True)
