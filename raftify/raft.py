@@ -53,8 +53,8 @@ class Raft:
         """Return a node ready to run.
 
         On a store that has a log it resumes; calling it again and again is safe. On a new store it
-        founds a cluster of its own, or becomes a member of `config.initial_peers` if given; with the
-        `reserved_id` of a ticket it waits for `join_cluster` instead.
+        founds a cluster of its own, or becomes a member of `config.initial_peers` if given; with
+        the `reserved_id` of a ticket it waits for `join_cluster` instead.
 
         Args:
             node_id: unique in the cluster for ever, from 1 upwards.
@@ -176,8 +176,8 @@ class Raft:
     ) -> None:
         """Make the nodes of `tickets` members, in one change; usually just this one.
 
-        The node must be running. Safe to repeat, also after a crash in the middle. Returns once this
-        node knows that it is a member.
+        The node must be running. Safe to repeat, also after a crash in the middle. Returns once
+        this node knows that it is a member.
 
         Raises:
             JoinRejected: the tickets are not for this cluster, or an id is used up.
@@ -261,8 +261,8 @@ class Raft:
     async def read_index(self, *, timeout: float | None = None) -> int:
         """Return once the local state machine holds everything acknowledged before the call.
 
-        A read of the state machine after it is linearizable (thesis 6.4), on every node. Returns the
-        index that was waited for.
+        A read of the state machine after it is linearizable (thesis 6.4), on every node. Returns
+        the index that was waited for.
 
         Raises:
             NoLeader, DeadlineExceeded: not within `timeout` seconds.

@@ -17,7 +17,7 @@ from raftify.core.raw_node import RawNode
 from raftify.core.ready import Ready
 from raftify.core.types import Entry, Message, Role, Snapshot
 from raftify.errors import LeadershipLost, NotLeader, Overloaded, RaftifyError, Rejected
-from raftify.node.applier import EMPTY_PROPOSAL, Applier
+from raftify.node.applier import Applier
 from raftify.node.delivery import Delivery
 from raftify.node.inbox import Inbox, Proposal
 from raftify.node.local_state import LocalState

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from raftify.core.types import INVALID_ID
@@ -34,8 +35,7 @@ class LeaderCalls:
         self._state = state
         self._transport = transport
         self._retry_interval = retry_interval
-        self._remote: RemoteNode | None = None
-        self._remote_key = (INVALID_ID, "")
+        self._remotes: dict[tuple[int, str], RemoteNode] = {}
 
     async def call(
         self, do: Callable[[NodeApi, float], Awaitable[T]], *, timeout: float, what: str
@@ -58,18 +58,16 @@ class LeaderCalls:
 
     async def _leader(self, deadline: float, what: str, refusal: Exception | None) -> NodeApi:
         loop, state = asyncio.get_running_loop(), self._state
-        try:
+        with suppress(DeadlineExceeded):
             await state.wait_until(
                 self._leader_is_known, timeout=max(deadline - loop.time(), 0), what="an election"
             )
-        except DeadlineExceeded:
-            pass
         if not self._leader_is_known() or loop.time() >= deadline:
             detail = f"; the last answer was: {refusal}" if refusal else ""
             raise NoLeader(f"{what}: no leader took it before the deadline{detail}") from refusal
         if state.is_leader:
             return self._local
-        return await self._remote_leader()
+        return self._remote_leader()
 
     def _leader_is_known(self) -> bool:
         state = self._state
@@ -77,14 +75,12 @@ class LeaderCalls:
             state.leader_id not in (INVALID_ID, state.node_id) and bool(state.leader_address)
         )
 
-    async def _remote_leader(self) -> RemoteNode:
+    def _remote_leader(self) -> RemoteNode:
+        # A former leader's connection stays: what is under way there has its own answer coming.
         key = (self._state.leader_id, self._state.leader_address)
-        if self._remote is None or key != self._remote_key:
-            old, self._remote = self._remote, self._transport.connect(key[1], to_id=key[0])
-            self._remote_key = key
-            if old is not None:
-                await old.close()
-        remote = self._remote
+        remote = self._remotes.get(key)
+        if remote is None:
+            remote = self._remotes[key] = self._transport.connect(key[1], to_id=key[0])
         return remote
 
     async def _pause(self, deadline: float) -> None:
@@ -92,16 +88,13 @@ class LeaderCalls:
         loop, state = asyncio.get_running_loop(), self._state
         seen = (state.leader_id, state.term)
         left = deadline - loop.time()
-        try:
+        with suppress(DeadlineExceeded):
             await state.wait_until(
                 lambda: (state.leader_id, state.term) != seen,
                 timeout=max(min(self._retry_interval, left), 0),
                 what="a change of leader",
             )
-        except DeadlineExceeded:
-            return
 
     async def close(self) -> None:
-        remote, self._remote = self._remote, None
-        if remote is not None:
-            await remote.close()
+        remotes, self._remotes = self._remotes, {}
+        await asyncio.gather(*(remote.close() for remote in remotes.values()))

@@ -17,6 +17,7 @@ from raftify.errors import (
     JoinRejected,
     ProposalTooLarge,
     RaftifyError,
+    SnapshotTemporarilyUnavailable,
     TransferRejected,
 )
 from raftify.node.applier import EMPTY_PROPOSAL
@@ -180,7 +181,7 @@ class LocalApi:
         if to == state.node_id and state.is_leader:
             return
 
-        def transfer(future: asyncio.Future[None], deadline: float) -> None:
+        def transfer(future: asyncio.Future[None], _deadline: float) -> None:
             if to not in state.membership.conf_state.voters:
                 raise TransferRejected(f"node {to} is no voter, so it cannot lead")
             self._raw.transfer_leader(to)
@@ -203,15 +204,23 @@ class LocalApi:
             raise TransferRejected(f"node {state.leader_id} was elected instead of node {to}")
 
     async def create_snapshot(self, *, timeout: float) -> int:
-        # Shielded: who gives up waiting does not undo a snapshot that others can use.
-        async with asyncio.timeout(timeout):
-            while (snapshot := await asyncio.shield(self._snapshotter.take())) is None:
-                membership = self._state.membership
-                await self._state.wait_until(
-                    lambda: self._state.applied >= membership.index,
-                    timeout=timeout,
-                    what="applying the latest membership",
-                )
+        loop, state = asyncio.get_running_loop(), self._state
+        deadline = loop.time() + timeout
+        await state.wait_until(
+            lambda: state.applied >= state.membership.index,
+            timeout=timeout,
+            what="applying the latest membership",
+        )
+        try:
+            async with asyncio.timeout_at(deadline):
+                # Shielded: who gives up waiting does not undo a snapshot that others can use.
+                snapshot = await asyncio.shield(self._snapshotter.take())
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f"the snapshot was not finished within {timeout:g} s; it goes on"
+            ) from None
+        if snapshot is None:
+            raise SnapshotTemporarilyUnavailable("the membership is just changing; try again")
         return snapshot.metadata.index
 
     async def debug_node(self, *, timeout: float) -> str:
@@ -221,7 +230,7 @@ class LocalApi:
         await self._inbox.put_messages([message])
 
     async def campaign(self, *, timeout: float) -> None:
-        def campaign(future: asyncio.Future[None], deadline: float) -> None:
+        def campaign(future: asyncio.Future[None], _deadline: float) -> None:
             self._raw.campaign()
             future.set_result(None)
 

@@ -74,8 +74,8 @@ class PeerEndpoint:
             )
         if handshake.to_id not in (0, identity.node_id):
             raise PeerRefused(
-                f"the caller looks for node {handshake.to_id}, and this is node {identity.node_id}: "
-                "an address in the membership is wrong; mend it with set_peers"
+                f"the caller looks for node {handshake.to_id}, and this is node "
+                f"{identity.node_id}: an address in the membership is wrong; mend it with set_peers"
             )
         if was_removed(handshake.from_id, membership):
             raise NodeRemoved(

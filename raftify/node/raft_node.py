@@ -272,12 +272,12 @@ class RaftNode:
         self.state.applied = snapshot.metadata.index
         self.state.notify()
 
-    def _on_snapshot_missing(self, index: int, to: int) -> None:
+    def _on_snapshot_missing(self, index: int, _to: int) -> None:
         # A follower refuses a snapshot whose configuration it is not part of, so the one to send
         # must be as new as the membership that has it.
         self._snapshotter.want(max(index, self.state.membership.index))
 
-    def _on_snapshot_saved(self, snapshot: Snapshot) -> None:
+    def _on_snapshot_saved(self, _snapshot: Snapshot) -> None:
         # Whoever waits for it is asked at once instead of at the next heartbeat.
         if self.state.is_leader:
             self._inbox.put_call(self._raw.ping)
