@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
-import random
 import sys
 
+from examples.joining import node_id_for, request_ticket
 from examples.memstore.program import CannotStart, node_config, parse_arguments, run_program, serve
 from examples.memstore.store import HashStore
 from raftify import LmdbStorage, Raft
-from raftify.errors import JoinRejected, PeerRefused, RaftifyError
-from raftify.peers import Address, ClusterJoinTicket
+from raftify.errors import RaftifyError
+from raftify.peers import Address
 
 logger = logging.getLogger("memstore")
-
-FOUNDER_ID = 1
 
 
 def main() -> int:
@@ -25,7 +22,9 @@ def main() -> int:
         "--raft-addr", required=True, metavar="HOST:PORT", help="where other nodes reach this one"
     )
     parser.add_argument(
-        "--peer-addr", metavar="HOST:PORT", help="any member of the cluster to join (default: found one)"
+        "--peer-addr",
+        metavar="HOST:PORT",
+        help="any member of the cluster to join (default: found one)",
     )
     parser.add_argument(
         "--log-dir", metavar="DIR", help="where the log is kept (default: ./logs/HOST-PORT)"
@@ -45,12 +44,10 @@ async def run(arguments: argparse.Namespace) -> None:
         raft_addr = Address.parse(arguments.raft_addr)
         log_dir = arguments.log_dir or f"./logs/{raft_addr.host.strip('[]')}-{raft_addr.port}"
         storage = LmdbStorage.create(log_dir, config, logger)
-        ticket = await _ticket(arguments, storage)
-        identity = storage.identity()
-        if ticket is not None:
-            node_id = ticket.reserved_id
-        else:
-            node_id = identity.node_id if identity is not None else FOUNDER_ID
+        ticket = await request_ticket(
+            storage, raft_addr, arguments.peer_addr, config, timeout=arguments.join_timeout
+        )
+        node_id = node_id_for(storage, ticket)
         raft = Raft.bootstrap(node_id, raft_addr, storage, store, config, logger)
     except RaftifyError as error:
         raise CannotStart(f"{type(error).__name__}: {error}") from error
@@ -61,35 +58,6 @@ async def run(arguments: argparse.Namespace) -> None:
             await raft.join_cluster([ticket])
 
     await serve(raft, store, arguments.web_server, join)
-
-
-async def _ticket(
-    arguments: argparse.Namespace, storage: LmdbStorage
-) -> ClusterJoinTicket | None:
-    """Return leave to join, or None for a node that founds a cluster or is a member already.
-
-    A joiner that was stopped between its first start and its joining asks again, and is given the
-    id that it was given before.
-    """
-    identity = storage.identity()
-    is_member = identity is not None and storage.membership().is_member(identity.node_id)
-    if arguments.peer_addr is None or is_member:
-        return None
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + arguments.join_timeout
-    delay = 0.1
-    while True:
-        try:
-            return await Raft.request_id(arguments.raft_addr, arguments.peer_addr)
-        except (JoinRejected, PeerRefused):
-            raise
-        except RaftifyError as error:
-            # The peer may not have started yet, or its cluster may be without a leader just now.
-            if loop.time() + delay > deadline:
-                raise
-            logger.info("no answer from %s yet: %s", arguments.peer_addr, error)
-        await asyncio.sleep(delay * random.uniform(0.8, 1.2))
-        delay = min(delay * 1.5, 2.0)
 
 
 if __name__ == "__main__":

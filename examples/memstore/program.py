@@ -34,7 +34,9 @@ def parse_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
     parser.add_argument(
         "--web-server", metavar="HOST:PORT", help="where to answer HTTP (default: do not)"
     )
-    parser.add_argument("--tick", type=float, default=0.1, metavar="SECONDS", help="length of a tick")
+    parser.add_argument(
+        "--tick", type=float, default=0.1, metavar="SECONDS", help="length of a tick"
+    )
     parser.add_argument("--verbose", action="store_true", help="log what the node does")
     return parser.parse_args()
 

@@ -67,7 +67,9 @@ def _check_keys(table: dict[str, object], *, allowed: set[str], where: str) -> N
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m examples.memstore.static", description=__doc__)
     parser.add_argument("--cluster", required=True, type=Path, metavar="FILE", help="the TOML file")
-    parser.add_argument("--node-id", required=True, type=int, metavar="N", help="which peer this is")
+    parser.add_argument(
+        "--node-id", required=True, type=int, metavar="N", help="which peer this is"
+    )
     parser.add_argument(
         "--log-dir", metavar="DIR", help="where the log is kept (default: ./logs/node-N)"
     )

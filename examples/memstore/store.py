@@ -47,8 +47,8 @@ class HashStore(AbstractStateMachine):
     def get(self, key: str) -> bytes | None:
         return self._values.get(key)
 
-    def __len__(self) -> int:
-        return len(self._values)
+    def __repr__(self) -> str:
+        return f"HashStore({len(self._values)} keys)"
 
     async def apply(self, data: bytes) -> bytes:
         """Carry out one command; return the value now stored."""

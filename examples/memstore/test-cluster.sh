@@ -10,7 +10,7 @@ if [ -z "$PYTHON" ]; then
   if [ -x .venv/bin/python ]; then PYTHON=.venv/bin/python; else PYTHON=python3; fi
 fi
 work=$(mktemp -d)
-declare -A pid=() raft=() web=()
+declare -a pid=() raft=() web=()
 
 finish() {
   status=$?

@@ -60,7 +60,9 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
     except web.HTTPException as error:
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
-        return web.json_response({"error": error.reason, "message": error.text}, status=error.status)
+        return web.json_response(
+            {"error": error.reason, "message": error.text}, status=error.status
+        )
 
 
 class StoreApi:
@@ -90,7 +92,7 @@ class StoreApi:
         return app
 
     async def get(self, request: web.Request) -> web.Response:
-        """Answer from this node's own copy, which may lag; `?linearizable` asks the leader first."""
+        """Answer from this node's copy, which may lag; `?linearizable` asks the leader first."""
         if "linearizable" in request.query:
             await self._raft.read_index()
         key = request.match_info["key"]

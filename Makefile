@@ -1,0 +1,58 @@
+# Everything is done with a virtual environment in .venv, which each target makes for itself.
+# PYTHON names the interpreter to make it from (3.11 or newer), ARGS goes to the program a target runs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+# Each stamp stands for one set of dependencies, and is renewed when they change.
+RUN := $(VENV)/.installed-run
+DEV := $(VENV)/.installed-dev
+BENCH := $(VENV)/.installed-bench
+
+.PHONY: help setup demo test check fix protos bench cli clean
+.DEFAULT_GOAL := help
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(DEV) ## make .venv with everything that development needs
+
+demo: $(RUN) ## three processes, a leader killed under load, and the verdict
+	@$(BIN)/python -m examples.demo $(ARGS)
+
+test: $(DEV) ## run every test; ARGS="-k membership" runs some
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(DEV) ## format, lint, types and tests; changes no file
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest $(ARGS)
+
+fix: $(DEV) ## format, and mend what the linter can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+protos: ## generate raftify/wire/*_pb2* from protos/
+	PYTHON="$(PYTHON)" scripts/protos.sh
+
+bench: $(BENCH) ## measure writes per second; ARGS="--profile" shows where a leader's time goes
+	@$(BIN)/python -m benchmarks.cluster $(ARGS)
+
+cli: $(RUN) ## the command line tool; ARGS="describe node 127.0.0.1:60061"
+	@$(BIN)/raftify-cli $(or $(ARGS),--help)
+
+clean: ## remove what was made here, .venv included
+	rm -rf $(VENV) .venv-protos build dist bench-results .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUN): pyproject.toml scripts/setup.sh
+	@PYTHON="$(PYTHON)" scripts/setup.sh $(VENV) run
+
+$(DEV): pyproject.toml scripts/setup.sh
+	@PYTHON="$(PYTHON)" scripts/setup.sh $(VENV) dev
+
+$(BENCH): pyproject.toml scripts/setup.sh
+	@PYTHON="$(PYTHON)" scripts/setup.sh $(VENV) bench

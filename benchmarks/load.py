@@ -1,0 +1,70 @@
+"""Load with a fixed number of proposals in flight, and what it measured."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
+from time import perf_counter
+
+Propose = Callable[[bytes], Awaitable[bytes]]
+
+PAYLOAD = bytes(range(100))
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round of load. Times are from the call of `propose` to its return."""
+
+    writes_per_second: float
+    p50_ms: float
+    p99_ms: float
+
+    def as_json(self) -> dict[str, float]:
+        return asdict(self)
+
+    @classmethod
+    def median(cls, rounds: Sequence[Round]) -> Round:
+        """Return the median of each figure."""
+        return cls(
+            statistics.median(r.writes_per_second for r in rounds),
+            statistics.median(r.p50_ms for r in rounds),
+            statistics.median(r.p99_ms for r in rounds),
+        )
+
+
+def percentile(ordered: Sequence[float], fraction: float) -> float:
+    """Return the smallest value that at least `fraction` of the ordered values do not exceed."""
+    return ordered[max(0, -(-round(fraction * 1000) * len(ordered) // 1000) - 1)]
+
+
+async def run_round(propose: Propose, *, in_flight: int, seconds: float) -> Round:
+    """Keep `in_flight` proposals of 100 bytes under way for `seconds`.
+
+    Only those that returned within that time count; each must have succeeded.
+    """
+    latencies: list[float] = []
+    begin = perf_counter()
+    end = begin + seconds
+
+    async def keep_one_in_flight() -> None:
+        started = perf_counter()
+        while started < end:
+            await propose(PAYLOAD)
+            returned = perf_counter()
+            if returned <= end:
+                latencies.append(returned - started)
+            started = returned
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(in_flight):
+            group.create_task(keep_one_in_flight())
+    if not latencies:
+        raise RuntimeError(f"no write returned within {seconds:g} s; is the cluster alive?")
+    latencies.sort()
+    return Round(
+        len(latencies) / seconds,
+        1000 * percentile(latencies, 0.50),
+        1000 * percentile(latencies, 0.99),
+    )

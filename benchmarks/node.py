@@ -1,0 +1,91 @@
+"""One node under measurement, in a process of its own; it can put itself under load."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import cProfile
+import logging
+from typing import Self
+
+import raftify
+from benchmarks.load import run_round
+from examples.children import serve_commands
+from examples.joining import node_id_for, request_ticket
+from raftify import AbstractStateMachine, Config, LmdbStorage, Raft
+
+logger = logging.getLogger("benchmark")
+
+
+class Counter(AbstractStateMachine):
+    """Counts what it applies: the least a state machine can do, so that Raft's cost is measured."""
+
+    def __init__(self) -> None:
+        self.applied = 0
+
+    def __repr__(self) -> str:
+        return f"Counter({self.applied})"
+
+    async def apply(self, data: bytes) -> bytes:
+        self.applied += 1
+        return b""
+
+    def snapshot(self) -> bytes:
+        return self.encode()
+
+    def restore(self, data: bytes) -> None:
+        self.applied = int(data)
+
+    def encode(self) -> bytes:
+        return str(self.applied).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        counter = cls()
+        counter.restore(data)
+        return counter
+
+
+async def run(raft_addr: str, peer_addr: str | None, log_dir: str) -> None:
+    config = Config()
+    storage = LmdbStorage.create(log_dir, config, logger)
+    ticket = await request_ticket(storage, raft_addr, peer_addr, config, timeout=20.0)
+    counter = Counter()
+    async with Raft.bootstrap(
+        node_id_for(storage, ticket), raft_addr, storage, counter, config, logger
+    ) as raft:
+        if ticket is not None:
+            await raft.join_cluster([ticket])
+
+        async def state() -> dict[str, object]:
+            return {**raft.inspect(), "writes": counter.applied}
+
+        async def load(in_flight: int, seconds: float) -> dict[str, float]:
+            done = await run_round(raft.propose, in_flight=in_flight, seconds=seconds)
+            return done.as_json()
+
+        async def profile(in_flight: int, seconds: float, path: str) -> dict[str, float]:
+            profiler = cProfile.Profile()
+            profiler.enable()
+            try:
+                return await load(in_flight, seconds)
+            finally:
+                profiler.disable()
+                profiler.dump_stats(path)
+
+        await serve_commands({"state": state, "load": load, "profile": profile})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--raft-addr", required=True)
+    parser.add_argument("--peer-addr")
+    parser.add_argument("--log-dir", required=True)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    with asyncio.Runner(loop_factory=raftify.new_event_loop) as runner:
+        runner.run(run(arguments.raft_addr, arguments.peer_addr, arguments.log_dir))
+
+
+if __name__ == "__main__":
+    main()

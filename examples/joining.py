@@ -1,0 +1,40 @@
+"""How a node of a growing cluster begins: it founds one, joins one, or goes on where it was."""
+
+from __future__ import annotations
+
+from raftify import ClusterJoinTicket, Config, LmdbStorage, Raft
+
+FOUNDER_ID = 1
+
+
+async def request_ticket(
+    storage: LmdbStorage,
+    raft_addr: str,
+    peer_addr: str | None,
+    config: Config,
+    *,
+    timeout: float,
+) -> ClusterJoinTicket | None:
+    """Return leave to join, or None for a node that founds a cluster or is a member already.
+
+    Asks for `timeout` seconds: the peer may not have started yet, or its cluster may be without a
+    leader just now. A joiner that was stopped between its first start and its joining asks again,
+    and is given the id that it was given before.
+
+    Raises:
+        NoLeader: nobody answered in time.
+        JoinRejected: the cluster does not take this node.
+    """
+    identity = storage.identity()
+    is_member = identity is not None and storage.membership().is_member(identity.node_id)
+    if peer_addr is None or is_member:
+        return None
+    return await Raft.request_id(raft_addr, peer_addr, timeout=timeout, config=config)
+
+
+def node_id_for(storage: LmdbStorage, ticket: ClusterJoinTicket | None) -> int:
+    """Return the id to bootstrap with: the ticket's, the store's own, or the founder's."""
+    if ticket is not None:
+        return ticket.reserved_id
+    identity = storage.identity()
+    return identity.node_id if identity is not None else FOUNDER_ID
