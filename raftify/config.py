@@ -78,7 +78,8 @@ class Config:
         faults = []
         positive = (
             "lmdb_map_size", "tick_interval", "proposal_timeout", "conf_change_request_timeout",
-            "request_timeout", "shutdown_timeout", "disk_stall_timeout", "snapshot_chunk_bytes", "snapshot_timeout",
+            "request_timeout", "shutdown_timeout", "disk_stall_timeout", "snapshot_chunk_bytes",
+            "snapshot_timeout",
             "max_proposal_bytes", "inbox_limit", "outbox_bytes", "outbox_messages",
             "max_grpc_message_bytes",
         )  # fmt: skip

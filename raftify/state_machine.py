@@ -5,7 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable
 from io import BytesIO
-from typing import BinaryIO, Self
+from typing import BinaryIO, Protocol, Self
+
+
+class Writable(Protocol):
+    """Something to write bytes to, one piece after the other."""
+
+    def write(self, data: bytes, /) -> int: ...
 
 
 class AbstractLogEntry(ABC):
@@ -62,8 +68,8 @@ class StreamingStateMachine(AbstractStateMachine):
     """
 
     @abstractmethod
-    def write_snapshot(self, file: BinaryIO) -> None:
-        """Write the whole state to `file`."""
+    def write_snapshot(self, file: Writable) -> None:
+        """Write the whole state to `file`, in as many pieces as suit."""
 
     @abstractmethod
     def read_snapshot(self, file: BinaryIO) -> None:

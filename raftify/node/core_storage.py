@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from raftify.core.types import Entry, RaftState, Snapshot
+from raftify.core.types import RaftState, Snapshot
 from raftify.errors import SnapshotTemporarilyUnavailable
 from raftify.storage.base import StableStorage
 
@@ -18,9 +18,8 @@ class CoreStorage:
     def __init__(self, storage: StableStorage, on_missing: Callable[[int, int], None]) -> None:
         self._storage = storage
         self._on_missing = on_missing
-        self.entries: Callable[[int, int, int | None], list[Entry]]
         # The hot ones are bound once: the core calls them for every batch.
-        self.entries = storage.entries  # type: ignore[assignment]
+        self.entries = storage.entries
         self.term = storage.term
         self.first_index = storage.first_index
         self.last_index = storage.last_index

@@ -88,21 +88,7 @@ class RaftNode:
             logger=logger,
         )
         self._build_workers_of_the_core()
-        self.api = LocalApi(
-            config=config,
-            state=self.state,
-            raw=self._raw,
-            inbox=self._inbox,
-            core=self._core,
-            snapshotter=self._snapshotter,
-            report=self.report,
-        )
-        self.leader = LeaderCalls(
-            local=self.api,
-            state=self.state,
-            transport=transport,
-            retry_interval=config.tick_interval,
-        )
+        self._build_doors()
 
     def _build_workers_of_the_core(self) -> None:
         self._runner = StateMachineRunner(self.state_machine, self._machine_worker, self._writer)
@@ -118,6 +104,23 @@ class RaftNode:
             writer=self._writer,
             on_saved=self._on_snapshot_saved,
             logger=self._logger,
+        )
+
+    def _build_doors(self) -> None:
+        self.api = LocalApi(
+            config=self.config,
+            state=self.state,
+            raw=self._raw,
+            inbox=self._inbox,
+            core=self._core,
+            snapshotter=self._snapshotter,
+            report=self.report,
+        )
+        self.leader = LeaderCalls(
+            local=self.api,
+            state=self.state,
+            transport=self._transport,
+            retry_interval=self.config.tick_interval,
         )
 
     # -- life -------------------------------------------------------------------------------
@@ -245,8 +248,8 @@ class RaftNode:
         if self.state.membership.conf_state.voters == (node_id,):
             return True
         fresh = self.storage.last_index() == self.storage.latest_snapshot().metadata.index
-        peers = self.config.initial_peers or {}
-        first = peers.get(node_id)
+        peers = self.config.initial_peers
+        first = peers.get(node_id) if peers is not None else None
         return fresh and first is not None and first.initial_role is InitialRole.LEADER
 
     def _campaign(self) -> None:

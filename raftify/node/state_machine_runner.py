@@ -106,13 +106,17 @@ class StateMachineRunner:
         """Replace the state by that in `file`."""
         machine = self.state_machine
         async with self._lock:
-            if isinstance(machine, StreamingStateMachine):
-                call = self._worker.run(machine.read_snapshot, file)
-            elif inspect.iscoroutinefunction(machine.restore):
-                call = machine.restore(await self._worker.run(file.read))
-            else:
-                call = self._worker.run(lambda: machine.restore(file.read()))
-            await self._guard("restore", index, call)
+            await self._guard("restore", index, self._restore(machine, file))
+
+    async def _restore(self, machine: AbstractStateMachine, file: BinaryIO) -> None:
+        if isinstance(machine, StreamingStateMachine):
+            await self._worker.run(machine.read_snapshot, file)
+            return
+        data = await self._worker.run(file.read)
+        if inspect.iscoroutinefunction(machine.restore):
+            await machine.restore(data)
+        else:
+            await self._worker.run(machine.restore, data)
 
     async def _bytes_of_snapshot(self, index: int) -> bytes:
         machine = self.state_machine
