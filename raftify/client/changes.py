@@ -1,0 +1,71 @@
+"""Configuration changes in the words of whoever orders them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from raftify.core.types import (
+    ConfChangeSingle,
+    ConfChangeTransition,
+    ConfChangeType,
+    ConfChangeV2,
+)
+from raftify.errors import ConfigError
+from raftify.peers import Address, Peer, check_node_id
+from raftify.records import encode_peers
+
+#: Addresses by id, or peers, or the bare ids of nodes whose address the cluster knows already.
+Members = Mapping[int, str] | Mapping[int, Peer] | Iterable[Peer | int]
+
+
+def conf_change(
+    *,
+    add: Members = (),
+    add_learners: Members = (),
+    remove: Iterable[int] = (),
+    transition: ConfChangeTransition = ConfChangeTransition.AUTO,
+) -> ConfChangeV2:
+    """Return the change that adds voters and learners and removes nodes, all at once.
+
+    A learner named under `add` becomes a voter, a voter under `add_learners` a learner. More than
+    one change of voters goes through a joint configuration (thesis 4.3).
+
+    Raises:
+        ConfigError: nothing is to change, an id is named twice, or an id or address cannot be read.
+    """
+    changes: list[ConfChangeSingle] = []
+    peers: list[Peer] = []
+    wanted = ((ConfChangeType.ADD_NODE, add), (ConfChangeType.ADD_LEARNER_NODE, add_learners))
+    for change_type, members in wanted:
+        for member in _each(members):
+            if isinstance(member, Peer):
+                Address.parse(member.address)
+                peers.append(member)
+            node_id = member.node_id if isinstance(member, Peer) else member
+            changes.append(ConfChangeSingle(change_type, node_id))
+    changes += [ConfChangeSingle(ConfChangeType.REMOVE_NODE, node_id) for node_id in remove]
+    _check(changes)
+    return ConfChangeV2(transition, tuple(changes), encode_peers(peers) if peers else b"")
+
+
+def _each(members: Members) -> Iterable[Peer | int]:
+    if not isinstance(members, Mapping):
+        return members
+    return [
+        known if isinstance(known, Peer) else Peer(node_id, known)
+        for node_id, known in members.items()
+    ]
+
+
+def _check(changes: list[ConfChangeSingle]) -> None:
+    if not changes:
+        raise ConfigError(
+            "the change names no node: give add=, add_learners= or remove=; to leave a joint "
+            "configuration call leave_joint()"
+        )
+    seen: set[int] = set()
+    for single in changes:
+        check_node_id(single.node_id)
+        if single.node_id in seen:
+            raise ConfigError(f"node {single.node_id} is named twice in one change")
+        seen.add(single.node_id)

@@ -1,0 +1,237 @@
+"""What a client knows of its cluster: addresses, members, who leads, and a connection to each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from raftify.config import Config
+from raftify.errors import ConfigError, PeerRefused, RaftifyError, TransportError
+from raftify.peers import Address, ClusterView, Membership
+from raftify.transport.interface import RemoteNode
+
+#: How long one address has to say who leads. All are asked at once, so one that is silent holds
+#: up the search by no more than this, and only if no other one knows a leader.
+PROBE_TIMEOUT: Final = 1.0
+#: How long a connection to an address that is no member any more stays open for what is under way.
+RETIREMENT: Final = 60.0
+
+
+class Connect(Protocol):
+    """How a client reaches a node: `raftify.transport.connect`, or a test's own."""
+
+    def __call__(
+        self, address: str, config: Config, *, cluster_id: str = "", to_id: int = 0
+    ) -> RemoteNode: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    when: float
+    text: str
+    refusal: PeerRefused | None
+
+
+class ClusterDirectory:
+    """Addresses and connections, shared by all calls of one client.
+
+    The addresses are those the user gave and those of the newest membership seen. The cluster's id
+    is learned from the first node that names it, and from then on said in every new connection, so
+    that an address which another cluster took over is noticed.
+    """
+
+    def __init__(
+        self, seeds: Sequence[str], config: Config, connect: Connect, cluster_id: str
+    ) -> None:
+        self.seeds = tuple(seeds)
+        self.leader_address = ""
+        #: Connection to the leader, kept beside its address for the sake of `propose`.
+        self.leader: RemoteNode | None = None
+        self._config = config
+        self._connect = connect
+        self._cluster_id = cluster_id
+        self._membership = Membership()
+        self._nodes: dict[str, RemoteNode] = {}
+        self._retired: dict[str, float] = {}
+        self._suspects: set[str] = set()
+        self._answers: dict[str, _Answer] = {}
+        self._search: asyncio.Task[None] | None = None
+        self._closed = False
+
+    # -- addresses and connections ----------------------------------------------------------
+
+    def addresses(self) -> list[str]:
+        """Return every address that may know something, the likeliest leader first."""
+        members = (peer.address for peer in self._membership.peers.values())
+        every = (self.leader_address, *self.seeds, *members)
+        return list(dict.fromkeys(address for address in every if address))
+
+    def address_of(self, node_id: int) -> str:
+        """Return a member's address; empty if it is not known."""
+        return self._membership.address_of(node_id)
+
+    def node(self, address: str) -> RemoteNode:
+        """Return the connection to `address`.
+
+        Raises:
+            TransportError: the client is closed.
+        """
+        self._check_open()
+        self._retired.pop(address, None)
+        node = self._nodes.get(address)
+        if node is None:
+            node = self._connect(address, self._config, cluster_id=self._cluster_id)
+            self._nodes[address] = node
+        return node
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise TransportError("this client is closed: create another one")
+
+    # -- what was learned -------------------------------------------------------------------
+
+    def set_leader(self, address: str) -> bool:
+        """Take note that the node at `address` leads; do nothing if that is no address."""
+        try:
+            address = Address.parse(address)
+        except ConfigError:
+            return False
+        self.leader = self.node(address)
+        self.leader_address = address
+        return True
+
+    def forget_leader(self, address: str) -> None:
+        """Doubt that `address` leads, unless another call has found the next leader already."""
+        self._suspects.add(address)
+        if self.leader_address == address:
+            self.leader_address = ""
+            self.leader = None
+
+    def learn_membership(self, membership: Membership) -> None:
+        """Keep the newest membership: a node that was cut off may tell of an older one."""
+        if membership.peers and membership.index >= self._membership.index:
+            self._membership = membership
+
+    def note(self, address: str, answer: RaftifyError | str) -> None:
+        """Remember how an address answered, for the message of a call that gives up."""
+        text = answer if isinstance(answer, str) else f"{type(answer).__name__}: {answer}"
+        refusal = answer if isinstance(answer, PeerRefused) else None
+        now = asyncio.get_running_loop().time()
+        self._answers[address] = _Answer(now, text, refusal)
+
+    def describe_answers(self, since: float) -> str:
+        """Say how each address answered since `since`, a time of the event loop."""
+        return "; ".join(
+            f"{address} ({self._text_since(address, since)})" for address in self.addresses()
+        )
+
+    def _text_since(self, address: str, since: float) -> str:
+        answer = self._answers.get(address)
+        return answer.text if answer is not None and answer.when >= since else "no answer"
+
+    def unanimous_refusal(self, since: float) -> PeerRefused | None:
+        """Return a refusal if every address refused us: asking again cannot help."""
+        refusal = None
+        for address in self.addresses():
+            answer = self._answers.get(address)
+            if answer is None or answer.when < since or answer.refusal is None:
+                return None
+            refusal = answer.refusal
+        return refusal
+
+    # -- the search for the leader ----------------------------------------------------------
+
+    async def find_leader(self, timeout: float) -> RemoteNode | None:
+        """Ask every address who leads, together with all other calls that wonder.
+
+        Return None if nobody knew within `timeout` seconds.
+
+        Raises:
+            TransportError: the client is closed.
+        """
+        self._check_open()
+        search = self._search
+        if search is None or search.done():
+            search = self._search = asyncio.create_task(self._ask_all())
+        # Not cancelled with the caller: others may be waiting for the same search.
+        await asyncio.wait({search}, timeout=timeout)
+        if search.done() and not search.cancelled():
+            search.result()
+        return self.leader
+
+    async def _ask_all(self) -> None:
+        questions = [asyncio.create_task(self._who_leads(a)) for a in self.addresses()]
+        hearsay = ""
+        try:
+            for answer in asyncio.as_completed(questions):
+                address, is_own_word = await answer
+                # A leader that just failed us is believed only if it says itself that it leads.
+                if address in self._suspects and not is_own_word:
+                    hearsay = address
+                elif self.set_leader(address):
+                    return
+            self.set_leader(hearsay)
+        finally:
+            self._suspects.clear()
+            for question in questions:
+                question.cancel()
+            await asyncio.gather(*questions, return_exceptions=True)
+            await self._close_retired()
+
+    async def _who_leads(self, address: str) -> tuple[str, bool]:
+        """Return the leader's address, if any, and whether it is the leader who says so."""
+        view = await self.ask(address)
+        if view is None or view.leader_id == 0:
+            return "", False
+        if view.node_id == view.leader_id:
+            # The address that just worked, which need not be the one it advertises to its peers.
+            return address, True
+        return view.leader_address or self.address_of(view.leader_id), False
+
+    async def ask(self, address: str, timeout: float = PROBE_TIMEOUT) -> ClusterView | None:
+        """Return what the node at `address` knows of the cluster, None if it does not say."""
+        try:
+            view = await self.node(address).get_peers(timeout=timeout)
+        except RaftifyError as error:
+            self.note(address, error)
+            return None
+        if self._cluster_id and view.cluster_id and view.cluster_id != self._cluster_id:
+            ours = f"cluster {self._cluster_id!r}"
+            self.note(address, PeerRefused(f"a node of cluster {view.cluster_id!r}, not {ours}"))
+            return None
+        self._cluster_id = self._cluster_id or view.cluster_id
+        self.learn_membership(view.membership)
+        self.note(
+            address,
+            f"names node {view.leader_id} as leader" if view.leader_id else "knows of no leader",
+        )
+        return view
+
+    # -- the end ----------------------------------------------------------------------------
+
+    async def _close_retired(self) -> None:
+        now = asyncio.get_running_loop().time()
+        known = set(self.addresses())
+        for address in self._nodes.keys() - known:
+            self._retired.setdefault(address, now)
+        overdue = [a for a, since in self._retired.items() if now - since > RETIREMENT]
+        for address in overdue:
+            del self._retired[address]
+        await _close_all(self._nodes.pop(address) for address in overdue if address in self._nodes)
+
+    async def close(self) -> None:
+        """Close every connection; what is under way fails. Harmless the second time."""
+        self._closed = True
+        self.leader, self.leader_address = None, ""
+        search, self._search = self._search, None
+        if search is not None:
+            search.cancel()
+            await asyncio.gather(search, return_exceptions=True)
+        nodes, self._nodes = self._nodes, {}
+        await _close_all(nodes.values())
+
+
+async def _close_all(nodes: Iterable[RemoteNode]) -> None:
+    await asyncio.gather(*(node.close() for node in nodes))

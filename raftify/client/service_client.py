@@ -1,0 +1,345 @@
+"""RaftServiceClient: a cluster as a program outside it sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+from raftify.client.backoff import Backoff
+from raftify.client.changes import Members, conf_change
+from raftify.client.directory import PROBE_TIMEOUT, ClusterDirectory, Connect
+from raftify.client.leader_call import LeaderCall, Operation
+from raftify.config import Config
+from raftify.core.types import ConfChangeTransition, ConfChangeV2, Message
+from raftify.errors import (
+    ConfigError,
+    MalformedMessage,
+    PeerUnreachable,
+    RaftifyError,
+)
+from raftify.peers import Address, ClusterJoinTicket, ClusterView, Membership, Peer
+from raftify.state_machine import AbstractLogEntry
+from raftify.transport.interface import RemoteNode
+
+T = TypeVar("T")
+
+
+def connect_over_grpc(
+    address: str, config: Config, *, cluster_id: str = "", to_id: int = 0
+) -> RemoteNode:
+    from raftify.transport import connect
+
+    return connect(address, config, cluster_id=cluster_id, to_id=to_id)
+
+
+def create_client(
+    addr: str | Sequence[str],
+    *,
+    timeout: float = 10.0,
+    cluster_id: str = "",
+    config: Config | None = None,
+    connect: Connect = connect_over_grpc,
+    source: random.Random | None = None,
+) -> RaftServiceClient:
+    """Return a client of the cluster that the node at `addr` is a member of.
+
+    Any member serves as the way in, and several addresses are several ways in: the client finds
+    the leader and the other members by itself and remembers them. It connects on first use, so an
+    address that nobody listens at shows in the first call. Use it as an async context manager, or
+    `await client.close()` at the end.
+
+    Args:
+        addr: `host:port` of a member, or of several.
+        timeout: seconds that each call may take in all, unless it is given its own.
+        cluster_id: refuse nodes of any other cluster; empty: take the first that answers.
+        config: for its transport settings; the client is no node and reads none of the others.
+        connect: how to reach a node; for tests.
+        source: randomness of the waits between attempts; for tests.
+
+    Raises:
+        ConfigError: an address cannot be read, or the timeout is no time.
+    """
+    given = [addr] if isinstance(addr, str) else list(addr)
+    if not given:
+        raise ConfigError("a client needs the address of at least one member of the cluster")
+    seeds = [Address.parse(one) for one in given]
+    settings = config if config is not None else Config()
+    directory = ClusterDirectory(seeds, settings, connect, cluster_id)
+    return RaftServiceClient(
+        directory,
+        timeout=_checked(timeout),
+        attempt_timeout=settings.request_timeout,
+        source=source if source is not None else random.Random(),
+    )
+
+
+class RaftServiceClient:
+    """A client of one cluster, made by `create_client`. Belongs to one event loop.
+
+    Calls that the leader must answer follow it as it moves. They repeat what is certain to have
+    had no effect, until their deadline, and raise:
+
+        NoLeader: nothing was submitted before the deadline; the message says who was asked.
+        OutcomeUnknown: it was submitted and may or may not take effect; never repeated for you.
+        Rejected: the leader refused it.
+        TransportError: the client is closed, or every address belongs to another cluster.
+
+    `timeout` is in seconds and covers the whole call. Cancelling a call stops the waiting, not what
+    was begun. Any number of calls may be under way at once; they share one connection per node.
+    """
+
+    def __init__(
+        self,
+        directory: ClusterDirectory,
+        *,
+        timeout: float,
+        attempt_timeout: float,
+        source: random.Random,
+    ) -> None:
+        self._directory = directory
+        self._timeout = timeout
+        self._attempt_timeout = attempt_timeout
+        self._random = source
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close every connection; calls under way fail. Harmless the second time."""
+        await self._directory.close()
+
+    # -- log --------------------------------------------------------------------------------
+
+    async def propose(
+        self, data: bytes | AbstractLogEntry, *, timeout: float | None = None
+    ) -> bytes:
+        """Replicate `data`; return what the leader's state machine answered when it applied it.
+
+        After OutcomeUnknown the entry may have been applied, or be applied later: to be sure, ask
+        the state machine before proposing it again.
+
+        Raises:
+            ConfigError: `data` is neither bytes nor an entry.
+            ProposalTooLarge: it exceeds Config.max_proposal_bytes of the leader.
+        """
+        payload = data if type(data) is bytes else _encoded(data)
+        seconds = self._timeout if timeout is None else _checked(timeout)
+        started = asyncio.get_running_loop().time()
+        directory = self._directory
+        leader, address = directory.leader, directory.leader_address
+        if leader is None:
+            return await self._call(started, seconds).run(
+                lambda node, left: node.propose(payload, timeout=left)
+            )
+        try:
+            return await leader.propose(payload, timeout=seconds)
+        except RaftifyError as error:
+            call = self._call(started, seconds)
+            await call.recover(error, address)
+        return await call.run(lambda node, left: node.propose(payload, timeout=left))
+
+    async def read_index(self, *, timeout: float | None = None) -> int:
+        """Return an index that the leader confirmed with a quorum just now.
+
+        A node that has applied it serves a linearizable read from its state machine.
+        """
+        return await self._on_leader(
+            lambda node, left: node.read_index(timeout=left), timeout, repeatable=True
+        )
+
+    # -- membership -------------------------------------------------------------------------
+
+    async def change_config(
+        self,
+        change: ConfChangeV2 | None = None,
+        *,
+        add: Members = (),
+        add_learners: Members = (),
+        remove: Iterable[int] = (),
+        transition: ConfChangeTransition = ConfChangeTransition.AUTO,
+        timeout: float | None = None,
+    ) -> Membership:
+        """Change who is a voter and who a learner; return the membership once it is in force.
+
+        Give a whole `change`, or say what to change in words:
+
+            await client.change_config(add={4: "10.0.0.4:60061"}, remove=[2])
+
+        Raises:
+            ConfChangeRejected: it cannot be made from the present configuration.
+            JoinRejected: an id to be added was used before.
+        """
+        if change is None:
+            wanted = conf_change(
+                add=add, add_learners=add_learners, remove=remove, transition=transition
+            )
+        elif add or add_learners or remove:
+            raise ConfigError("give either a whole ConfChangeV2 or add, add_learners and remove")
+        else:
+            wanted = change
+        membership = await self._on_leader(
+            lambda node, left: node.change_config(wanted, timeout=left), timeout
+        )
+        self._directory.learn_membership(membership)
+        return membership
+
+    async def leave_joint(self, *, timeout: float | None = None) -> Membership:
+        """Leave a joint configuration that was entered with an explicit transition."""
+        membership = await self._on_leader(
+            lambda node, left: node.leave_joint(timeout=left), timeout
+        )
+        self._directory.learn_membership(membership)
+        return membership
+
+    async def request_id(
+        self, raft_addr: str, identity: str = "", *, timeout: float | None = None
+    ) -> ClusterJoinTicket:
+        """Reserve an id for a node that is to listen at `raft_addr`, known by `identity`.
+
+        The same identity (by default the address) always gets the same id, so asking again is safe.
+
+        Raises:
+            JoinRejected: a member has that address already.
+        """
+        address = Address.parse(raft_addr)
+        return await self._on_leader(
+            lambda node, left: node.request_id(address, identity, timeout=left),
+            timeout,
+            repeatable=True,
+        )
+
+    async def get_peers(self, *, timeout: float | None = None) -> ClusterView:
+        """Return the cluster as one of its nodes sees it: the leader if it answers, else any.
+
+        Raises:
+            PeerUnreachable: no node answered.
+        """
+        seconds = self._timeout if timeout is None else _checked(timeout)
+        directory, loop, backoff = (
+            self._directory,
+            asyncio.get_running_loop(),
+            Backoff(self._random),
+        )
+        started = loop.time()
+        deadline = started + seconds
+        while loop.time() < deadline:
+            if directory.leader is None:
+                await directory.find_leader(deadline - loop.time())
+            for address in directory.addresses():
+                left = max(deadline - loop.time(), 0.0)
+                view = await directory.ask(address, min(left, PROBE_TIMEOUT))
+                if view is not None:
+                    return view
+            refusal = directory.unanimous_refusal(started)
+            if refusal is not None:
+                raise refusal
+            await asyncio.sleep(max(0.0, min(backoff.next_delay(), deadline - loop.time())))
+        raise PeerUnreachable(
+            f"no node answered within {seconds:g} s; asked {directory.describe_answers(started)}"
+        )
+
+    async def set_peers(
+        self, peers: Iterable[Peer] | Mapping[int, str], *, timeout: float | None = None
+    ) -> None:
+        """Tell the cluster that members are reached at other addresses now."""
+        if isinstance(peers, Mapping):
+            moved = [Peer(node_id, address) for node_id, address in peers.items()]
+        else:
+            moved = list(peers)
+        for peer in moved:
+            Address.parse(peer.address)
+        await self._on_leader(lambda node, left: node.set_peers(moved, timeout=left), timeout)
+
+    async def transfer_leader(self, to: int, *, timeout: float | None = None) -> None:
+        """Hand leadership to the voter `to`; return once it leads.
+
+        Raises:
+            TransferRejected: that node cannot take over.
+        """
+
+        async def transfer(node: RemoteNode, left: float) -> None:
+            await node.transfer_leader(to, timeout=left)
+
+        await self._on_leader(transfer, timeout)
+        self._directory.set_leader(self._directory.address_of(to))
+
+    # -- one node ---------------------------------------------------------------------------
+
+    async def debug_node(self, *, timeout: float | None = None) -> dict[str, object]:
+        """Return the inner state of the node at the client's (first) address itself."""
+        text = await self._on_node(lambda node, left: node.debug_node(timeout=left), timeout)
+        try:
+            state = json.loads(text)
+        except ValueError as error:
+            raise MalformedMessage(f"the node's state is no JSON: {error}") from error
+        if not isinstance(state, dict):
+            raise MalformedMessage(f"the node's state is no JSON object but {text[:60]!r}")
+        return state
+
+    async def create_snapshot(self, *, timeout: float | None = None) -> int:
+        """Have the node at the client's (first) address take a snapshot; return its index."""
+        return await self._on_node(lambda node, left: node.create_snapshot(timeout=left), timeout)
+
+    async def send_message(self, message: Message, *, timeout: float | None = None) -> None:
+        """Hand one Raft message to the node at the client's (first) address."""
+        await self._on_node(lambda node, left: node.send_message(message, timeout=left), timeout)
+
+    # -- ways to a node ---------------------------------------------------------------------
+
+    async def _on_node(self, operation: Operation[T], timeout: float | None) -> T:
+        seconds = self._timeout if timeout is None else _checked(timeout)
+        return await operation(self._directory.node(self._directory.seeds[0]), seconds)
+
+    async def _on_leader(
+        self, operation: Operation[T], timeout: float | None, *, repeatable: bool = False
+    ) -> T:
+        seconds = self._timeout if timeout is None else _checked(timeout)
+        started = asyncio.get_running_loop().time()
+        return await self._call(started, seconds, repeatable=repeatable).run(operation)
+
+    def _call(self, started: float, seconds: float, *, repeatable: bool = False) -> LeaderCall:
+        return LeaderCall(
+            self._directory,
+            self._random,
+            timeout=seconds,
+            started=started,
+            attempt_timeout=self._attempt_timeout,
+            repeatable=repeatable,
+        )
+
+
+def _checked(seconds: float) -> float:
+    """Raise ConfigError unless `seconds` is a time to wait."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise ConfigError(f"a timeout is a number of seconds, not {seconds!r}")
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise ConfigError(f"a timeout is above 0 and finite, not {seconds!r} seconds")
+    return seconds
+
+
+def _encoded(data: object) -> bytes:
+    """Return the bytes to propose.
+
+    Raises:
+        ConfigError: `data` has none.
+    """
+    if isinstance(data, AbstractLogEntry):
+        return data.encode()
+    if isinstance(data, bytes | bytearray | memoryview):
+        return bytes(data)
+    raise ConfigError(
+        f"propose takes bytes or an AbstractLogEntry, not {type(data).__name__}: encode it first"
+    )
