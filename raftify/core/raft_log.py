@@ -42,6 +42,41 @@ class RaftLog:
         self.unstable = Unstable(last_index + 1)
         self.max_apply_unpersisted_log_limit = max_apply_unpersisted_log_limit
 
+    # -- starting ---------------------------------------------------------------------------
+
+    def resume_commit(self, committed: int) -> None:
+        """Take over a stored commit index.
+
+        It may lag behind, since it need not be synced on its own; but whatever a snapshot replaced
+        had been committed.
+        """
+        if committed > self.last_index():
+            raise InvariantViolation(
+                f"the stored commit index {committed} is beyond the end of the stored log, "
+                f"{self.last_index()}: the store lost entries. Remove this node from the cluster "
+                "and let it join anew"
+            )
+        self.committed = max(committed, self.committed)
+
+    def resume_applied(self, applied: int, *, may_lead: bool) -> None:
+        """Start with a state machine that has applied up to `applied`.
+
+        `may_lead` says that it may be ahead of the log, having applied what others held.
+        """
+        if applied < self.applied:
+            raise InvariantViolation(
+                f"the state machine has applied {applied}, but the log begins after "
+                f"{self.applied}: restore it from the snapshot first"
+            )
+        if applied > self.last_index() and not may_lead:
+            raise InvariantViolation(
+                f"the state machine has applied {applied}, but the log ends at "
+                f"{self.last_index()}: the store lost entries"
+            )
+        # What was applied had been committed, even if that was not stored in time.
+        self.committed = max(self.committed, min(applied, self.last_index()))
+        self.applied = applied
+
     def __str__(self) -> str:
         return (
             f"committed={self.committed}, persisted={self.persisted}, applied={self.applied}, "

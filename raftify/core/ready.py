@@ -72,12 +72,3 @@ class Ready:
     def hard_state(self) -> HardState | None:
         """The same as `hs`."""
         return self.hs
-
-
-@dataclass(slots=True)
-class ReadyRecord:
-    """What is remembered of a Ready until it is durable: (index, term) of what it would write."""
-
-    number: int
-    last_entry: tuple[int, int] | None = None
-    snapshot: tuple[int, int] | None = None

@@ -1,0 +1,109 @@
+"""Snapshots: asking for one, taking one in, and what the leader learns of one on its way."""
+
+from __future__ import annotations
+
+from raftify.core.membership import post_conf_change
+from raftify.core.progress import ProgressState
+from raftify.core.raft_core import RaftCore
+from raftify.core.types import (
+    INVALID_ID,
+    INVALID_INDEX,
+    Message,
+    MessageType,
+    Role,
+    Snapshot,
+)
+from raftify.errors import MalformedMessage, Rejected
+
+
+def request_snapshot(core: RaftCore) -> None:
+    """Ask the leader for a snapshot that covers this node's whole log.
+
+    Raises:
+        Rejected: this node leads, knows no leader or has no entry of its term, or a snapshot is
+            on its way already.
+    """
+    log = core.raft_log
+    if core.role is Role.LEADER:
+        raise Rejected("a leader has nobody to ask for a snapshot")
+    if core.leader_id == INVALID_ID:
+        raise Rejected("no leader is known to ask for a snapshot; try again later")
+    if log.pending_snapshot() is not None or core.pending_request_snapshot != INVALID_INDEX:
+        raise Rejected("a snapshot is on its way already")
+    if log.last_term() != core.term:
+        raise Rejected("there is no entry of the leader's term yet; try again later")
+    core.pending_request_snapshot = log.last_index()
+    send_request_snapshot(core)
+
+
+def send_request_snapshot(core: RaftCore) -> None:
+    """Tell the leader, in the form of a rejected append, which snapshot is wanted."""
+    log = core.raft_log
+    core.send(
+        Message(
+            MessageType.APPEND_RESPONSE,
+            to=core.leader_id,
+            index=log.committed,
+            reject=True,
+            reject_hint=log.last_index(),
+            log_term=log.last_term(),
+            request_snapshot=core.pending_request_snapshot,
+        )
+    )
+
+
+def handle_snapshot(core: RaftCore, message: Message) -> None:
+    """Take in a leader's snapshot, and say how far the log goes with it (paper §7)."""
+    if message.snapshot is None:
+        raise MalformedMessage(f"node {message.from_} sent a snapshot message without one")
+    restored = restore(core, message.snapshot)
+    index = core.raft_log.last_index() if restored else core.raft_log.committed
+    core.send(Message(MessageType.APPEND_RESPONSE, to=message.from_, index=index))
+
+
+def restore(core: RaftCore, snapshot: Snapshot) -> bool:
+    """Replace log and configuration by `snapshot`; False if it is not needed or not for this node.
+
+    The configuration becomes the snapshot's, whatever the old log would have changed.
+    """
+    metadata = snapshot.metadata
+    log = core.raft_log
+    if metadata.index < log.committed:
+        return False
+    if core.role is not Role.FOLLOWER:
+        # Unreachable through messages. Should it happen, a new term keeps the damage away.
+        core.become_follower(core.term + 1, INVALID_ID)
+        return False
+    conf_state = metadata.conf_state
+    members = (*conf_state.voters, *conf_state.learners, *conf_state.voters_outgoing)
+    if core.id not in members:
+        return False
+    if core.pending_request_snapshot == INVALID_INDEX and log.match_term(
+        metadata.index, metadata.term
+    ):
+        # The log has all that the snapshot covers: keep what follows, and only learn the commit.
+        log.commit_to(metadata.index)
+        return False
+    log.restore(snapshot)
+    core.restore_conf_state(conf_state, log.last_index())
+    post_conf_change(core)
+    own = core.tracker.progress[core.id]
+    own.maybe_update(own.next_idx - 1)
+    core.pending_request_snapshot = INVALID_INDEX
+    return True
+
+
+def handle_snapshot_status(core: RaftCore, message: Message) -> None:
+    """Learn that a snapshot arrived (then probe behind it) or did not (then begin anew).
+
+    Either way nothing is sent until the follower is heard of: after a success it will acknowledge
+    the snapshot, after a failure a heartbeat's answer shows that it is there again.
+    """
+    progress = core.tracker.get(message.from_)
+    if progress is None or progress.state is not ProgressState.SNAPSHOT:
+        return
+    if message.reject:
+        progress.snapshot_failure()
+    progress.become_probe()
+    progress.pause()
+    progress.pending_request_snapshot = INVALID_INDEX
