@@ -18,6 +18,7 @@ from raftify.core.ready import Ready
 from raftify.core.types import Entry, Message, Role, Snapshot
 from raftify.errors import LeadershipLost, NotLeader, Overloaded, RaftifyError, Rejected
 from raftify.node.applier import Applier
+from raftify.node.core_storage import CoreStorage
 from raftify.node.delivery import Delivery
 from raftify.node.inbox import Inbox, Proposal
 from raftify.node.local_state import LocalState
@@ -42,6 +43,7 @@ class CoreTask:
         config: Config,
         state: LocalState,
         storage: StableStorage,
+        core_storage: CoreStorage,
         inbox: Inbox,
         transport: Transport,
         logger: logging.Logger,
@@ -50,6 +52,7 @@ class CoreTask:
         self._config = config
         self._state = state
         self._storage = storage
+        self._core_storage = core_storage
         self._inbox = inbox
         self._transport = transport
         self._logger = logger
@@ -200,6 +203,8 @@ class CoreTask:
             self._transport.send(ready.messages)
         for read_state in ready.read_states:
             self.reads.resolve(read_state.request_ctx, read_state.index)
+        for context in ready.dropped_reads:
+            self.reads.drop(context, self.not_leader)
         membership = self._begin_snapshot(ready.snapshot)
         if ready.committed_entries:
             membership = self.delivery.deliver(ready.committed_entries) or membership
@@ -207,12 +212,13 @@ class CoreTask:
             self._adopt(membership)
         snapshot = None if ready.snapshot.is_empty() else ready.snapshot
         self._held.append((ready.number, ready.persisted_messages, snapshot))
+        self._core_storage.begin_write(ready.number, snapshot, ready.entries)
         self.persister.submit(
             ready.number,
             WriteBatch(
                 snapshot=snapshot,
                 entries=ready.entries,
-                hard_state=ready.hard_state,
+                hard_state=ready.hs,
                 membership=membership,
                 must_sync=ready.must_sync or membership is not None,
             ),
@@ -247,6 +253,7 @@ class CoreTask:
         number = self._persisted_number
         if not self._held or self._held[0][0] > number:
             return
+        self._core_storage.end_write(number)
         self._raw.on_persist_ready(number)
         while self._held and self._held[0][0] <= number:
             _, messages, snapshot = self._held.popleft()

@@ -68,13 +68,14 @@ class RaftNode:
             ThreadWorker("raftify-state-machine"),
             ThreadWorker("raftify-snapshot"),
         )
+        core_storage = CoreStorage(storage, self._on_snapshot_missing)
         self._raw = RawNode(
             replace(
                 config.raft_config,
                 id=identity.node_id,
                 applied=storage.latest_snapshot().metadata.index,
             ),
-            CoreStorage(storage, self._on_snapshot_missing),
+            core_storage,
             random=random,
         )
         self._inbox = Inbox(config.inbox_limit)
@@ -83,6 +84,7 @@ class RaftNode:
             config=config,
             state=self.state,
             storage=storage,
+            core_storage=core_storage,
             inbox=self._inbox,
             transport=transport,
             logger=logger,

@@ -79,8 +79,8 @@ def _progress(raw: RawNode) -> dict[str, object]:
             "next_idx": progress.next_idx,
             "state": progress.state.name.lower(),
             "recent_active": progress.recent_active,
-            "paused": progress.is_paused(),
-            "inflight": progress.ins.count,
+            "paused": progress.paused,
+            "inflight": progress.inflight,
             "pending_snapshot": progress.pending_snapshot,
         }
         for node_id, progress in raw.status().progress.items()

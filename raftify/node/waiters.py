@@ -102,6 +102,12 @@ class ReadWaiters:
             if not future.done():
                 future.set_result(index)
 
+    def drop(self, token: bytes, make_error: Callable[[], RaftifyError]) -> None:
+        """Fail a round that the core gave up."""
+        for future, _ in self._rounds.pop(token, ()):
+            if not future.done():
+                future.set_exception(make_error())
+
     def fail_all(self, make_error: Callable[[], RaftifyError]) -> None:
         rounds, self._rounds = self._rounds, {}
         for waiting in rounds.values():
