@@ -59,7 +59,7 @@ async def measure_round_trip(children: Children, directory: Path, *, samples: in
     times = []
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         # Without serializers the messages are the bytes themselves.
-        stream = channel.stream_stream(METHOD)()
+        stream: grpc.aio.StreamStreamCall[bytes, bytes] = channel.stream_stream(METHOD)()
         for _ in range(samples + samples // 10):
             begin = perf_counter()
             await stream.write(PAYLOAD)

@@ -94,7 +94,13 @@ async def run(arguments: argparse.Namespace, console: Console, work: Path) -> No
             measurement = Measurement(console, cluster, 0.3 if arguments.quick else 2.0)
             if arguments.profile is not None:
                 leader = await measurement.find_leader()
-                await profile(console, leader, arguments.profile, results_dir / "leader.prof")
+                await profile(
+                    console,
+                    leader,
+                    in_flight=arguments.profile,
+                    seconds=1.0 if arguments.quick else 5.0,
+                    path=results_dir / "leader.prof",
+                )
                 return
             results = await measurement.measure(
                 baseline,
@@ -111,10 +117,12 @@ async def run(arguments: argparse.Namespace, console: Console, work: Path) -> No
         console.print(f"wrote {path}", highlight=False)
 
 
-async def profile(console: Console, leader: Child, in_flight: int, path: Path) -> None:
+async def profile(
+    console: Console, leader: Child, *, in_flight: int, seconds: float, path: Path
+) -> None:
     """Profile the leader's event loop under load; print what took most and keep the data."""
     await leader.call("load", in_flight, 1.0)
-    done = await leader.call("profile", in_flight, 5.0, str(path))
+    done = await leader.call("profile", in_flight, seconds, str(path))
     rate = done["writes_per_second"]
     console.print(f"{rate:,.0f} writes/s under the profiler, {in_flight} local proposals in flight")
     pstats.Stats(str(path)).sort_stats("tottime").print_stats(35)

@@ -42,7 +42,7 @@ class ProcessCluster:
         for node_id in NODE_IDS[1:]:
             # One after the other, so that the cluster hands out the ids of our names for them.
             await self.start(node_id, peer=1)
-            await self.until(f"node {node_id} running", lambda states, i=node_id: i in states)
+            await self.running[node_id].call("state")
         return await self.until(
             "three voters, one leader",
             lambda states: (
