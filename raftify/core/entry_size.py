@@ -60,6 +60,8 @@ def limit_size(entries: list[Entry], max_size_bytes: int | None) -> list[Entry]:
     """Return the longest prefix that fits, but at least one entry (raft-rs's limit_size)."""
     if max_size_bytes is None or max_size_bytes >= NO_LIMIT or len(entries) <= 1:
         return entries
+    if fits(approximate_size(entries), len(entries), max_size_bytes):
+        return entries
     size = entry_wire_size(entries[0])
     for count in range(1, len(entries)):
         size += entry_wire_size(entries[count])

@@ -236,7 +236,8 @@ class RaftLog:
 
     def maybe_commit(self, index: int, term: int) -> bool:
         """Commit up to `index` if that is news and its entry is of `term` (paper §5.4.2)."""
-        if index > self.committed and self.match_term(index, term):
+        # Beyond the end the term reads 0, which is nobody's.
+        if index > self.committed and term and self.match_term(index, term):
             self.commit_to(index)
             return True
         return False

@@ -274,3 +274,61 @@ class Network:
     def roles(self) -> dict[int, Role]:
         """Return everybody's role."""
         return {i: node.raft.role for i, node in self.nodes.items()}
+
+
+# -- a node without a driver, for tests of single messages -------------------------------
+
+
+def lone(storage: MemoryStorage, node_id: int = 1, **settings: Any) -> RawNode:
+    """Return a RawNode whose messages are read straight from its core."""
+    return RawNode(config(node_id, **settings), storage, random=random.Random(node_id))
+
+
+def take(raw: RawNode) -> list[Message]:
+    """Return what a node wants to send, and forget it."""
+    messages, raw.raft.msgs = raw.raft.msgs, []
+    return messages
+
+
+def lead(raw: RawNode) -> None:
+    """Make a node leader by the votes of everybody, its empty entry durable, nothing sent."""
+    raw.campaign()
+    core = raw.raft
+    while core.role is not Role.LEADER:
+        pre = core.role is Role.PRE_CANDIDATE
+        msg_type = (
+            MessageType.REQUEST_PRE_VOTE_RESPONSE if pre else MessageType.REQUEST_VOTE_RESPONSE
+        )
+        term = core.term + 1 if pre else core.term
+        for voter in core.tracker.conf.voters.ids() - {core.id}:
+            if core.role is not Role.LEADER and (core.role is Role.PRE_CANDIDATE) == pre:
+                core.step(Message(msg_type, from_=voter, to=core.id, term=term))
+    persist(raw)
+    take(raw)
+
+
+def persist(raw: RawNode) -> Ready:
+    """Make what a node wants durable, as a driver does that keeps its messages back."""
+    messages = take(raw)
+    ready = raw.ready()
+    storage = raw.store()
+    assert isinstance(storage, MemoryStorage)
+    if not ready.snapshot.is_empty():
+        storage.apply_snapshot(ready.snapshot)
+    storage.append(ready.entries)
+    if ready.hs is not None:
+        storage.set_hardstate(ready.hs)
+    raw.advance_append_async(ready)
+    raw.on_persist_ready(ready.number)
+    raw.raft.msgs = messages + raw.raft.msgs
+    return ready
+
+
+def accept(raw: RawNode, from_: int, index: int) -> None:
+    """Let a follower acknowledge the leader's log up to `index`."""
+    raw.step(Message(MessageType.APPEND_RESPONSE, from_=from_, term=raw.raft.term, index=index))
+
+
+def entries(*positions: tuple[int, int], data: bytes = b"") -> list[Entry]:
+    """Return entries of these (index, term)."""
+    return [Entry(term=term, index=index, data=data) for index, term in positions]
