@@ -12,7 +12,7 @@ from typing import Self
 from raftify.client import create_client
 from raftify.config import Config
 from raftify.core.types import ConfChangeSingle, ConfChangeType, ConfChangeV2
-from raftify.errors import ConfigError, JoinRejected
+from raftify.errors import ConfigError, JoinRejected, OutcomeUnknown, PendingConfChange
 from raftify.node.founding import prepare_store
 from raftify.node.raft_node import RaftNode
 from raftify.peers import Address, ClusterJoinTicket, Membership, Peer, Peers
@@ -188,26 +188,40 @@ class Raft:
         deadline = loop.time() + timeout
         own = self._own_ticket(tickets)
         node.meet(own.peers)
-        peers = [
-            Peer(t.reserved_id, t.raft_addr, self._incarnation_for(t.reserved_id)) for t in tickets
-        ]
-        change = ConfChangeV2(
-            changes=tuple(
-                ConfChangeSingle(ConfChangeType.ADD_NODE, peer.node_id) for peer in peers
-            ),
-            context=encode_peers(peers),
-        )
-        known = [own.leader_addr, *(peer.address for peer in own.peers.values())]
-        addresses = list(dict.fromkeys(a for a in known if a != own.raft_addr))
-        async with create_client(
-            addresses, timeout=timeout, cluster_id=own.cluster_id, config=node.config
-        ) as client:
-            await client.change_config(change)
+        await self._ask_to_add(tickets, own, deadline)
         await node.state.wait_until(
             lambda: node.state.membership.is_member(self.get_id()),
             timeout=max(deadline - loop.time(), 0),
             what="receiving the membership",
         )
+
+    async def _ask_to_add(
+        self, tickets: Sequence[ClusterJoinTicket], own: ClusterJoinTicket, deadline: float
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        peers = [
+            Peer(t.reserved_id, t.raft_addr, self._incarnation_for(t.reserved_id)) for t in tickets
+        ]
+        changes = (ConfChangeSingle(ConfChangeType.ADD_NODE, peer.node_id) for peer in peers)
+        change = ConfChangeV2(changes=tuple(changes), context=encode_peers(peers))
+        known = [own.leader_addr, *(peer.address for peer in own.peers.values())]
+        addresses = list(dict.fromkeys(a for a in known if a and a != own.raft_addr))
+        async with create_client(
+            addresses,
+            cluster_id=own.cluster_id,
+            config=self._node.config,
+            connect=self._node.connect,
+        ) as client:
+            while True:
+                try:
+                    await client.change_config(change, timeout=max(deadline - loop.time(), 0.001))
+                except (OutcomeUnknown, PendingConfChange):
+                    # Adding a member that is one already changes nothing, so asking again is safe.
+                    if loop.time() >= deadline:
+                        raise
+                    await asyncio.sleep(self._node.config.tick_interval)
+                else:
+                    return
 
     def _own_ticket(self, tickets: Sequence[ClusterJoinTicket]) -> ClusterJoinTicket:
         own = [t for t in tickets if t.reserved_id == self.get_id()]

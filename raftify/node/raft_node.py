@@ -28,7 +28,7 @@ from raftify.node.worker import ThreadWorker, Worker
 from raftify.peers import InitialRole, Peer
 from raftify.state_machine import AbstractStateMachine
 from raftify.storage.base import StableStorage
-from raftify.transport.interface import Handshake, Transport
+from raftify.transport.interface import Handshake, RemoteNode, Transport
 
 
 class RaftNode:
@@ -311,6 +311,12 @@ class RaftNode:
             core=self._core,
             state_machine=self.state_machine,
         )
+
+    def connect(
+        self, address: str, _config: Config, *, cluster_id: str = "", to_id: int = 0
+    ) -> RemoteNode:
+        """Reach another node over this node's own transport, which knows its cluster."""
+        return self._transport.connect(address, to_id=to_id)
 
     def meet(self, peers: Mapping[int, Peer]) -> None:
         """Make the members known to a node that has no membership yet, so that it can answer."""

@@ -1,0 +1,93 @@
+"""A node as an operating-system process of its own, steered by lines on its standard input.
+
+It founds a cluster, or joins the one at --peer, or resumes what its directory holds. `dump` prints
+its state machine as JSON, `snapshot` takes a snapshot, `quit` (or the end of the input, when the
+test that started it is gone) ends it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+
+from raftify.config import Config
+from raftify.core.config import RaftConfig
+from raftify.event_loop import new_event_loop
+from raftify.peers import Peers
+from raftify.raft import Raft
+from raftify.storage.lmdb_storage import LmdbStorage
+from tests.cluster.machines import Tally
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--address", required=True)
+    parser.add_argument("--log-dir", required=True)
+    parser.add_argument("--peer", default="")
+    parser.add_argument("--node-id", type=int, default=1)
+    parser.add_argument("--initial-peers", default="")
+    parser.add_argument("--settings", default="{}")
+    return parser.parse_args()
+
+
+def say(kind: str, value: object = None) -> None:
+    print(json.dumps([kind, value]), flush=True)  # noqa: T201 - it is how it speaks to the test
+
+
+async def start(arguments: argparse.Namespace, machine: Tally) -> tuple[Raft, asyncio.Task[None]]:
+    peers = json.loads(arguments.initial_peers) if arguments.initial_peers else None
+    config = Config(
+        raft_config=RaftConfig(election_tick=10, heartbeat_tick=2),
+        tick_interval=0.05,
+        lmdb_map_size=1 << 30,
+        initial_peers=Peers({int(i): a for i, a in peers.items()}) if peers else None,
+        **json.loads(arguments.settings),
+    )
+    storage = LmdbStorage.create(arguments.log_dir, config)
+    identity, ticket = storage.identity(), None
+    node_id = identity.node_id if identity else arguments.node_id
+    if arguments.peer and (identity is None or not storage.membership().is_member(node_id)):
+        ticket = await Raft.request_id(arguments.address, arguments.peer, timeout=30)
+        node_id = ticket.reserved_id
+    raft = Raft.bootstrap(node_id, arguments.address, storage, machine, config)
+    task = asyncio.create_task(raft.run())
+    if ticket is not None:
+        await raft.join_cluster([ticket], timeout=30)
+    return raft, task
+
+
+async def read_lines() -> asyncio.StreamReader:
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    return reader
+
+
+async def main() -> None:
+    machine = Tally()
+    lines = await read_lines()
+    raft, task = await start(parse(), machine)
+    say("ready", raft.get_id())
+    while not task.done():
+        reading = asyncio.create_task(lines.readline())
+        await asyncio.wait([reading, task], return_when=asyncio.FIRST_COMPLETED)
+        if not reading.done():
+            reading.cancel()
+            break
+        match reading.result().strip():
+            case b"dump":
+                say("dump", {"order": machine.order, "counts": machine.counts,
+                             "restored": machine.restored, **raft.inspect()})  # fmt: skip
+            case b"snapshot":
+                say("snapshot", await raft.make_snapshot())
+            case _:
+                break
+    await raft.quit()
+    await task
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(main())
