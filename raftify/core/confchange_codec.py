@@ -69,16 +69,18 @@ def decode_conf_change(data: bytes) -> ConfChange:
         MalformedMessage: it is none, or names a type of change that this version does not know.
     """
     change = ConfChange()
+    change_type = 0
     for field, value in _fields(data):
         match field, value:
             case 1, int():
                 change.id = value
             case 2, int():
-                change.change_type = _enum(ConfChangeType, value)
+                change_type = value
             case 3, int():
                 change.node_id = value
             case 4, bytes():
                 change.context = value
+    change.change_type = _enum(ConfChangeType, change_type)
     return change
 
 
@@ -89,28 +91,30 @@ def decode_conf_change_v2(data: bytes) -> ConfChangeV2:
         MalformedMessage: it is none, or names a type of change that this version does not know.
     """
     change = ConfChangeV2()
+    transition = 0
     changes: list[ConfChangeSingle] = []
     for field, value in _fields(data):
         match field, value:
             case 1, int():
-                change.transition = _enum(ConfChangeTransition, value)
+                transition = value
             case 2, bytes():
                 changes.append(_decode_single(value))
             case 3, bytes():
                 change.context = value
+    change.transition = _enum(ConfChangeTransition, transition)
     change.changes = tuple(changes)
     return change
 
 
 def _decode_single(data: bytes) -> ConfChangeSingle:
-    single = ConfChangeSingle()
+    change_type = node_id = 0
     for field, value in _fields(data):
         match field, value:
             case 1, int():
-                single.change_type = _enum(ConfChangeType, value)
+                change_type = value
             case 2, int():
-                single.node_id = value
-    return single
+                node_id = value
+    return ConfChangeSingle(_enum(ConfChangeType, change_type), node_id)
 
 
 def into_v2(change: ConfChange | ConfChangeV2) -> ConfChangeV2:
