@@ -13,7 +13,7 @@ from raftify.peers import Address, ClusterView, Membership
 from raftify.transport.interface import RemoteNode
 
 #: How long one address has to say who leads. All are asked at once, so one that is silent holds
-#: up the search by no more than this, and only if no other one knows a leader.
+#: up the search by no more than this, and only while no other one leads.
 PROBE_TIMEOUT: Final = 1.0
 #: How long a connection to an address that is no member any more stays open for what is under way.
 RETIREMENT: Final = 60.0
@@ -55,7 +55,6 @@ class ClusterDirectory:
         self._membership = Membership()
         self._nodes: dict[str, RemoteNode] = {}
         self._retired: dict[str, float] = {}
-        self._suspects: set[str] = set()
         self._answers: dict[str, _Answer] = {}
         self._search: asyncio.Task[None] | None = None
         self._closed = False
@@ -93,10 +92,8 @@ class ClusterDirectory:
     # -- what was learned -------------------------------------------------------------------
 
     def set_leader(self, address: str) -> bool:
-        """Take note that the node at `address` leads; do nothing if that is no address."""
-        try:
-            address = Address.parse(address)
-        except ConfigError:
+        """Take note that the node at `address` leads; return False if that is no address."""
+        if not _readable(address):
             return False
         self.leader = self.node(address)
         self.leader_address = address
@@ -104,7 +101,6 @@ class ClusterDirectory:
 
     def forget_leader(self, address: str) -> None:
         """Doubt that `address` leads, unless another call has found the next leader already."""
-        self._suspects.add(address)
         if self.leader_address == address:
             self.leader_address = ""
             self.leader = None
@@ -162,33 +158,37 @@ class ClusterDirectory:
         return self.leader
 
     async def _ask_all(self) -> None:
-        questions = [asyncio.create_task(self._who_leads(a)) for a in self.addresses()]
-        hearsay = ""
-        try:
-            for answer in asyncio.as_completed(questions):
-                address, is_own_word = await answer
-                # A leader that just failed us is believed only if it says itself that it leads.
-                if address in self._suspects and not is_own_word:
-                    hearsay = address
-                elif self.set_leader(address):
-                    return
-            self.set_leader(hearsay)
-        finally:
-            self._suspects.clear()
-            for question in questions:
-                question.cancel()
-            await asyncio.gather(*questions, return_exceptions=True)
-            await self._close_retired()
+        """Ask every address, and those that the answers name, until one says that it leads itself.
 
-    async def _who_leads(self, address: str) -> tuple[str, bool]:
-        """Return the leader's address, if any, and whether it is the leader who says so."""
-        view = await self.ask(address)
-        if view is None or view.leader_id == 0:
-            return "", False
-        if view.node_id == view.leader_id:
-            # The address that just worked, which need not be the one it advertises to its peers.
-            return address, True
-        return view.leader_address or self.address_of(view.leader_id), False
+        Hearsay is not enough: followers of a dead leader name it until they elect the next, and a
+        call to a machine that is gone may hang for as long as a connection attempt takes.
+        """
+        asked: set[str] = set()
+        waiting: set[asyncio.Task[ClusterView | None]] = set()
+
+        def ask_those(addresses: Iterable[str]) -> None:
+            for address in addresses:
+                if address not in asked:
+                    asked.add(address)
+                    waiting.add(asyncio.create_task(self.ask(address), name=address))
+
+        ask_those(self.addresses())
+        try:
+            while waiting:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for view, address in [(task.result(), task.get_name()) for task in done]:
+                    if view is None:
+                        continue
+                    if view.leader_id and view.node_id == view.leader_id:
+                        # By the address that just worked, which it need not be known by to peers.
+                        self.set_leader(address)
+                        return
+                    ask_those((*self.addresses(), *_readable(view.leader_address)))
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+            await self._close_retired()
 
     async def ask(self, address: str, timeout: float = PROBE_TIMEOUT) -> ClusterView | None:
         """Return what the node at `address` knows of the cluster, None if it does not say."""
@@ -235,3 +235,11 @@ class ClusterDirectory:
 
 async def _close_all(nodes: Iterable[RemoteNode]) -> None:
     await asyncio.gather(*(node.close() for node in nodes))
+
+
+def _readable(address: str) -> tuple[str, ...]:
+    """Return what a node named as an address, in a tuple that is empty if it is none."""
+    try:
+        return (Address.parse(address),)
+    except ConfigError:
+        return ()

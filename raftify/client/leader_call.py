@@ -80,10 +80,10 @@ class LeaderCall:
         self._last_error = error
         match error:
             case NotLeader():
-                hint = error.leader_address or directory.address_of(error.leader_id)
                 directory.forget_leader(address)
-                # One hint is followed at once. After that they may be going round in a circle.
-                if hint != address and directory.set_leader(hint) and self._may_redirect:
+                hint = error.leader_address or directory.address_of(error.leader_id)
+                # One hint is followed at once. More of them may be going round in a circle.
+                if self._may_redirect and hint != address and self._follow(hint):
                     self._may_redirect = False
                     return
             case NoLeader() | PeerUnreachable() | PeerRefused():
@@ -99,6 +99,10 @@ class LeaderCall:
             case _:
                 raise error
         await self._pause()
+
+    def _follow(self, hint: str) -> bool:
+        """Go where a former leader points, unless another call has found the leader already."""
+        return self._directory.leader is not None or self._directory.set_leader(hint)
 
     async def _leader(self) -> RemoteNode:
         while True:

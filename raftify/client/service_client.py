@@ -24,17 +24,10 @@ from raftify.errors import (
 )
 from raftify.peers import Address, ClusterJoinTicket, ClusterView, Membership, Peer
 from raftify.state_machine import AbstractLogEntry
+from raftify.transport import connect as connect_over_grpc
 from raftify.transport.interface import RemoteNode
 
 T = TypeVar("T")
-
-
-def connect_over_grpc(
-    address: str, config: Config, *, cluster_id: str = "", to_id: int = 0
-) -> RemoteNode:
-    from raftify.transport import connect
-
-    return connect(address, config, cluster_id=cluster_id, to_id=to_id)
 
 
 def create_client(

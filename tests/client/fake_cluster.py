@@ -21,7 +21,11 @@ def address_of(node_id: int) -> str:
 
 
 class FakeNode:
-    """One node. `believes` is the leader's id in its opinion; `script` overrides single answers."""
+    """One node. `believes` is the leader's id in its opinion; `script` overrides single answers.
+
+    A node that is not `up` refuses connections, one that `vanished` lets them hang, and one that is
+    `silent` takes the request and does not answer.
+    """
 
     def __init__(self, cluster: FakeCluster, node_id: int) -> None:
         self.cluster = cluster
@@ -29,6 +33,7 @@ class FakeNode:
         self.believes = 0
         self.up = True
         self.silent = False
+        self.vanished = False
         self.refuses = False
         self.hides_addresses = False
         self.script: Script = deque()
@@ -43,6 +48,9 @@ class FakeNode:
         await asyncio.sleep(0.001)
         if not self.up:
             raise PeerUnreachable(f"connection to {address_of(self.node_id)} refused")
+        if self.vanished:
+            await asyncio.sleep(min(timeout, 5.0))
+            raise PeerUnreachable(f"no route to {address_of(self.node_id)}")
         if self.refuses:
             raise PeerRefused("this is cluster 'other'")
         if self.silent:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from raftify.client import RaftServiceClient
+from raftify.client.backoff import LONGEST_DELAY
 from raftify.client.directory import PROBE_TIMEOUT, RETIREMENT
 from raftify.errors import (
     ConfChangeRejected,
@@ -65,7 +66,7 @@ async def test_many_proposals_share_one_connection() -> None:
         assert results == [b"applied %d" % i for i in range(512)]
         addresses = [address for address, _ in cluster.connections]
         assert len(addresses) == len(set(addresses))
-        assert cluster.calls("get_peers") == [0, 0, 1]
+        assert cluster.calls("get_peers") == [1, 1, 1]
 
 
 @virtual_time
@@ -134,6 +135,17 @@ async def test_old_views_of_a_dead_leader_do_not_hide_the_new_one() -> None:
         cluster.nodes[4].believes = cluster.nodes[5].believes = 5
         await client.propose(b"2")
         assert cluster.nodes[5].applied == [b"2"]
+
+
+@virtual_time
+async def test_followers_that_still_name_a_vanished_leader_are_not_believed() -> None:
+    cluster = FakeCluster()
+    cluster.nodes[1].vanished = True
+    asyncio.get_running_loop().call_later(2.5, cluster.elect, 3)
+    async with cluster.client(2) as client:
+        await client.propose(b"x")
+        assert now() < 2.5 + PROBE_TIMEOUT + LONGEST_DELAY
+        assert cluster.calls("propose") == [0, 0, 1]
 
 
 @virtual_time
@@ -398,7 +410,7 @@ async def test_the_cluster_id_given_is_said_in_every_connection() -> None:
     cluster = FakeCluster()
     async with cluster.client(2, cluster_id="test") as client:
         await client.propose(b"1")
-    assert cluster.connections == [(address_of(2), "test"), (address_of(1), "test")]
+    assert sorted(cluster.connections) == [(address_of(i), "test") for i in (1, 2, 3)]
     other = FakeCluster()
     async with other.client(cluster_id="mine", timeout=1.0) as client:
         with pytest.raises(PeerRefused, match="cluster 'test', not cluster 'mine'"):
