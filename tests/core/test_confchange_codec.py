@@ -103,6 +103,10 @@ def test_an_unknown_type_that_is_overwritten_does_no_harm() -> None:
     assert decode_conf_change(bytes.fromhex("1009 1001")).change_type is REMOVE
 
 
+def test_a_type_is_a_number_of_32_bits_as_in_protobuf() -> None:
+    assert decode_conf_change(bytes.fromhex("10 8180808010")).change_type is REMOVE
+
+
 def test_numbers_may_be_longer_than_need_be() -> None:
     assert decode_conf_change(bytes.fromhex("1885808000")).node_id == 5
 
