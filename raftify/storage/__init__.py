@@ -1,0 +1,13 @@
+"""Durable storage: the interface `StableStorage`, in LMDB and in memory."""
+
+from raftify.storage.base import StableStorage, StoreIdentity, WriteBatch
+from raftify.storage.lmdb_storage import LmdbStorage
+from raftify.storage.mem_storage import MemStorage
+
+__all__ = [
+    "LmdbStorage",
+    "MemStorage",
+    "StableStorage",
+    "StoreIdentity",
+    "WriteBatch",
+]

@@ -1,0 +1,97 @@
+"""A log directory: `log.mdb`, the snapshots beside it, and a lock that keeps a second node out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from raftify.errors import StorageDamaged
+from raftify.storage import lmdb_records as records
+from raftify.storage import lmdb_schema as schema
+from raftify.storage.directory_lock import DirectoryLock
+from raftify.storage.lmdb_environment import DATA_FILE, LmdbEnvironment
+from raftify.storage.lmdb_pages import check_pages
+from raftify.storage.log_state import decode_descriptor
+from raftify.storage.snapshot_files import (
+    FINISHED_SUFFIX,
+    SnapshotFiles,
+    from_os_error,
+    sync_directory,
+)
+
+LOCK_FILE: Final = "LOCK"
+SNAPSHOT_DIRECTORY: Final = "snapshots"
+_NEW_SUFFIX: Final = ".new"
+
+
+@dataclass(frozen=True, slots=True)
+class LogDirectory:
+    """An opened directory. Whoever holds it closes `environment`, then releases `lock`."""
+
+    path: Path
+    lock: DirectoryLock
+    environment: LmdbEnvironment
+    contents: records.Contents
+    files: SnapshotFiles
+
+    @classmethod
+    def open(cls, path: Path, map_size: int) -> LogDirectory:
+        """Open the directory for writing, made new if there is none; see LmdbStorage.create."""
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise from_os_error(error, path, "make the directory") from error
+        lock = DirectoryLock(path / LOCK_FILE)
+        try:
+            return cls._open_locked(path, lock, map_size)
+        except OSError as error:
+            lock.release()
+            raise from_os_error(error, path, "open the log in") from error
+        except BaseException:
+            lock.release()
+            raise
+
+    @classmethod
+    def _open_locked(cls, path: Path, lock: DirectoryLock, map_size: int) -> LogDirectory:
+        data_file = path / DATA_FILE
+        if not data_file.exists():
+            _create(path, map_size)
+        # LMDB trusts its file blindly: a page that is not there would end the process.
+        check_pages(data_file)
+        environment = LmdbEnvironment(data_file, map_size=map_size)
+        try:
+            environment.open_databases(create=False)
+            with environment.reading() as txn:
+                contents = records.read_contents(environment, txn)
+            files = SnapshotFiles(path / SNAPSHOT_DIRECTORY)
+            files.open(decode_descriptor(contents.state.snapshot))
+        except BaseException:
+            environment.close()
+            raise
+        return cls(path, lock, environment, contents, files)
+
+
+def _create(path: Path, map_size: int) -> None:
+    """Make an empty store that appears at once, whole: a shorter file is always damage."""
+    if any((path / SNAPSHOT_DIRECTORY).glob("*" + FINISHED_SUFFIX)):
+        raise StorageDamaged(
+            f"{path / DATA_FILE} is missing, but its snapshots are there: restore it from a "
+            "backup, or give the node an empty directory and a new id"
+        )
+    temporary = path / (DATA_FILE + _NEW_SUFFIX)
+    lock_file = path / (temporary.name + "-lock")
+    temporary.unlink(missing_ok=True)
+    lock_file.unlink(missing_ok=True)
+    environment = LmdbEnvironment(temporary, map_size=map_size)
+    try:
+        environment.open_databases(create=True)
+        with environment.writing() as txn:
+            version = schema.encode_version(schema.FORMAT_VERSION)
+            records.put_record(environment, txn, schema.FORMAT_KEY, version)
+    finally:
+        environment.close()
+    temporary.replace(path / DATA_FILE)
+    lock_file.unlink(missing_ok=True)
+    sync_directory(path)
+    sync_directory(path.absolute().parent)

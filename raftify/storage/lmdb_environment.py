@@ -1,0 +1,179 @@
+"""One LMDB environment: opened with our safe settings, its errors translated into ours."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import lmdb
+
+from raftify.errors import NotALogDirectory, StorageDamaged, StorageError, StorageFull
+from raftify.storage.lmdb_schema import LOG_DB, META_DB
+from raftify.storage.snapshot_files import FULL_ERRORS
+
+#: Name of the data file in a log directory; LMDB adds "-lock" for its table of readers.
+DATA_FILE: Final = "log.mdb"
+#: Spare room that only what frees room may use: LMDB copies pages even to delete from them.
+_HEADROOM_BYTES: Final = 16 << 20
+
+_DAMAGE = (
+    lmdb.CorruptedError,
+    lmdb.PageNotFoundError,
+    lmdb.InvalidError,
+    lmdb.VersionMismatchError,
+    lmdb.IncompatibleError,
+    lmdb.PanicError,
+)
+
+
+class LmdbEnvironment:
+    """An open environment with the databases `log` and `meta`.
+
+    Transactions are short and never nest. A write transaction is durable when `writing` ends
+    without an exception, and has left no trace if it ends with one.
+    """
+
+    def __init__(self, path: Path, *, map_size: int = 0, readonly: bool = False) -> None:
+        """Open the file at `path`; `map_size` in bytes, 0 for what the file says."""
+        self.path = path
+        self._map_size = map_size
+        # Resizing the map is only allowed while no transaction is under way in this process.
+        self._map_lock = threading.Lock()
+        has_lock_file = path.with_name(path.name + "-lock").exists()
+        with self._translated("open"):
+            self._env = lmdb.Environment(
+                str(path),
+                map_size=map_size,
+                subdir=False,
+                readonly=readonly,
+                create=not readonly,
+                # The safe settings, spelled out: see LMDB's documentation on MDB_NOSYNC,
+                # MDB_NOMETASYNC and MDB_WRITEMAP.
+                sync=True,
+                metasync=True,
+                writemap=False,
+                map_async=False,
+                # A reader makes no lock file; where there is none there is no writer either.
+                lock=not readonly or has_lock_file,
+                # What is read at all is read in order: an applier or a follower catching up.
+                readahead=True,
+                meminit=True,
+                max_dbs=4,
+                max_spare_txns=2,
+                mode=0o644,
+            )
+
+    def open_databases(self, *, create: bool) -> None:
+        """Make `log` and `meta` known.
+
+        Raises:
+            NotALogDirectory: they are not there, and not to be created.
+        """
+        with self._translated("open"):
+            try:
+                self.log_db = self._env.open_db(LOG_DB, create=create)
+                self.meta_db = self._env.open_db(META_DB, create=create)
+            except lmdb.NotFoundError as error:
+                raise NotALogDirectory(f"{self.path} is an LMDB file of something else") from error
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[lmdb.Transaction[bytes]]:
+        """Begin a read transaction."""
+        with self._map_lock, self._translated("read"):
+            try:
+                transaction = self._env.begin()
+            except lmdb.MapResizedError:
+                # Another process has made the map larger.
+                self._env.set_mapsize(0)
+                transaction = self._env.begin()
+            with transaction as txn:
+                yield txn
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[lmdb.Transaction[bytes]]:
+        """Begin a write transaction; the calls must come from one thread at a time."""
+        with self._translated("write to"), self._env.begin(write=True) as txn:
+            yield txn
+
+    def last_txn_id(self) -> int:
+        """Return the number of the last committed transaction."""
+        return self._env.info()["last_txnid"]
+
+    def runs(self, txn: lmdb.Transaction[bytes]) -> int:
+        """Return how many records the database `log` has."""
+        return txn.stat(self.log_db)["entries"]
+
+    def is_more_than_half_full(self) -> bool:
+        """Say whether more than half of the map has ever been used at the same time."""
+        return self._used_bytes() > self._map_size // 2
+
+    @contextlib.contextmanager
+    def headroom(self) -> Iterator[None]:
+        """Have room for a while even if the map is full, to delete with."""
+        used = self._used_bytes()
+        if used + _HEADROOM_BYTES <= self._map_size:
+            yield
+            return
+        self._resize(used + _HEADROOM_BYTES)
+        try:
+            yield
+        finally:
+            self._resize(self._map_size)
+
+    def _used_bytes(self) -> int:
+        return (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]
+
+    def _resize(self, map_size: int) -> None:
+        # LMDB itself never makes it smaller than what is used.
+        with self._map_lock, self._translated("resize"):
+            self._env.set_mapsize(map_size)
+
+    def close(self) -> None:
+        """Close it, once a read under way on another thread has ended."""
+        with self._map_lock:
+            self._env.close()
+
+    @contextlib.contextmanager
+    def _translated(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except lmdb.Error as error:
+            raise self._translate(error, doing) from error
+
+    def _translate(self, error: lmdb.Error, doing: str) -> StorageError:
+        if isinstance(error, lmdb.MapFullError):
+            return StorageFull(
+                f"{self.path} has reached its limit of {self._map_size:,} bytes: set "
+                "lmdb_map_size higher and start again, or take snapshots more often. "
+                "Nothing of the write was kept"
+            )
+        if _system_error(error) in FULL_ERRORS:
+            return StorageFull(
+                f"cannot {doing} {self.path}: {error}. Make room on the disk; nothing of the "
+                "write was kept"
+            )
+        if isinstance(error, _DAMAGE):
+            return StorageDamaged(
+                f"cannot {doing} {self.path}: {error}. Restore a backup, or give the node an "
+                "empty directory and a new id"
+            )
+        if isinstance(error, lmdb.MemoryError):
+            return StorageError(
+                f"cannot {doing} {self.path}: {error}. The map of {self._map_size:,} bytes needs "
+                "as much address space, no memory: set lmdb_map_size lower, or lift `ulimit -v`"
+            )
+        return StorageError(f"cannot {doing} {self.path}: {error}")
+
+
+def _system_error(error: lmdb.Error) -> int:
+    """Return the error number of the system behind `error`, or 0 if there is none."""
+    code = getattr(error, "code", 0)
+    if code:
+        return int(code)
+    # Older py-lmdb says it only in words.
+    text = str(error)
+    return next((number for number in FULL_ERRORS if os.strerror(number) in text), 0)

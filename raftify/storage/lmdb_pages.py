@@ -1,0 +1,7 @@
+"""placeholder"""
+
+from pathlib import Path
+
+
+def check_pages(path: Path) -> None:
+    pass

@@ -1,0 +1,308 @@
+"""Snapshot files of a log directory: written beside, renamed into place, checked when read.
+
+`<file_id>.snapshot` is a finished one, `<file_id>.<random>.tmp` one being written. Only the file
+that the log names counts; everything else found at start is what a crash left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import secrets
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from raftify.errors import (
+    SnapshotOutOfDate,
+    StorageDamaged,
+    StorageError,
+    StorageFull,
+)
+from raftify.records import SnapshotDescriptor
+from raftify.storage.unclaimed import UnclaimedFiles
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+FINISHED_SUFFIX: Final = ".snapshot"
+UNFINISHED_SUFFIX: Final = ".tmp"
+
+_READ_BYTES: Final = 1 << 20
+#: EFBIG and EDQUOT are limits of the process and of the user: as full as a disk can be.
+FULL_ERRORS: Final = frozenset(
+    code for code in (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", None)) if code
+)
+
+
+def from_os_error(error: OSError, path: Path, doing: str) -> StorageError:
+    """Return what to raise for `error`, which came up while `doing` something with `path`."""
+    if error.errno in FULL_ERRORS:
+        return StorageFull(f"cannot {doing} {path}: {error.strerror}; make room, nothing was lost")
+    return StorageError(f"cannot {doing} {path}: {error.strerror or error}")
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in directory `path` durable. A system that cannot does it by itself."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class SnapshotFiles:
+    """The snapshot files in one directory. Sinks may be used on any thread."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._unclaimed = UnclaimedFiles()
+        self._latest = SnapshotDescriptor()
+
+    def open(self, latest: SnapshotDescriptor) -> None:
+        """Begin with `latest` as the file that the log names; remove everything else.
+
+        Raises:
+            StorageDamaged: it is gone or has another size.
+        """
+        self._latest = latest
+        self._directory.mkdir(exist_ok=True)
+        if latest.file_id:
+            self._check_size(latest)
+        for path in [*self._directory.iterdir()]:
+            is_ours = path.suffix in (FINISHED_SUFFIX, UNFINISHED_SUFFIX)
+            if is_ours and path != self.path_of(latest.file_id):
+                path.unlink(missing_ok=True)
+
+    def path_of(self, file_id: str) -> Path:
+        """Return where the finished file of that id lies."""
+        return self._directory / (file_id + FINISHED_SUFFIX)
+
+    def create_sink(self, file_id: str) -> FileSink:
+        """Return a new file to write to; its id is made up if `file_id` is empty."""
+        file_id = file_id or secrets.token_hex(16)
+        if not (file_id.isascii() and file_id.isalnum()):
+            raise StorageError(f"{file_id!r} cannot be the id of a snapshot file")
+        return FileSink(self, file_id, self._directory)
+
+    def put_in_place(self, file_id: str, temporary: Path, size_bytes: int, crc32: int) -> None:
+        """Give a finished file its name. One that is in use is never replaced by another."""
+        if file_id == self._latest.file_id:
+            latest = self._latest
+            if (size_bytes, crc32) != (latest.size_bytes, latest.crc32):
+                raise StorageError(
+                    f"snapshot file {file_id} is in use, and other bytes came under its id"
+                )
+            temporary.unlink()
+            return
+
+        def rename() -> None:
+            temporary.replace(self.path_of(file_id))
+            sync_directory(self._directory)
+
+        self._unclaimed.add(file_id, size_bytes, crc32, rename)
+
+    def check(self, descriptor: SnapshotDescriptor) -> None:
+        """Raise StorageDamaged unless the file is what `descriptor` says."""
+        if not descriptor.file_id or descriptor == self._latest:
+            return
+        self._check_size(descriptor)
+        known = self._unclaimed.checksum_of(descriptor.file_id)
+        if known is None:
+            check_file(self.path_of(descriptor.file_id), descriptor)
+        elif known != (descriptor.size_bytes, descriptor.crc32):
+            raise StorageDamaged(
+                f"{self.path_of(descriptor.file_id)} was written with {known[0]} bytes and "
+                f"checksum {known[1]:08x}, but is described with {descriptor.size_bytes} and "
+                f"{descriptor.crc32:08x}"
+            )
+
+    def adopt(self, descriptor: SnapshotDescriptor) -> None:
+        """Note that the log names this file now, and remove the one before."""
+        before, self._latest = self._latest, descriptor
+        self._unclaimed.claim(descriptor.file_id, self._remove)
+        if before.file_id and before.file_id != descriptor.file_id:
+            self._remove(before.file_id)
+
+    def open_for_reading(self, descriptor: SnapshotDescriptor) -> BinaryIO:
+        """Open the file; see StableStorage.open_snapshot."""
+        if not descriptor.file_id:
+            return io.BytesIO()
+        path = self.path_of(descriptor.file_id)
+        try:
+            return io.BufferedReader(CheckedFile(path, descriptor), _READ_BYTES)
+        except FileNotFoundError as error:
+            if descriptor.file_id == self._latest.file_id:
+                raise StorageDamaged(f"snapshot file {path} is missing") from error
+            raise SnapshotOutOfDate(
+                f"snapshot file {path.name} is gone: a newer snapshot took its place"
+            ) from error
+        except OSError as error:
+            raise from_os_error(error, path, "open") from error
+
+    def _check_size(self, descriptor: SnapshotDescriptor) -> None:
+        path = self.path_of(descriptor.file_id)
+        try:
+            size = path.stat().st_size
+        except OSError as error:
+            raise StorageDamaged(
+                f"snapshot file {path} cannot be read: {error.strerror}"
+            ) from error
+        if size != descriptor.size_bytes:
+            raise StorageDamaged(
+                f"snapshot file {path} has {size} bytes, but was written with "
+                f"{descriptor.size_bytes}"
+            )
+
+    def _remove(self, file_id: str) -> None:
+        # What cannot be removed now is removed when the directory is opened the next time.
+        with contextlib.suppress(OSError):
+            self.path_of(file_id).unlink(missing_ok=True)
+
+
+class FileSink:
+    """A SnapshotSink into a temporary file that gets its name once it is whole and durable."""
+
+    def __init__(self, files: SnapshotFiles, file_id: str, directory: Path) -> None:
+        self._files = files
+        self._file_id = file_id
+        self._path = directory / f"{file_id}.{secrets.token_hex(4)}{UNFINISHED_SUFFIX}"
+        self._size_bytes = 0
+        self._crc32 = 0
+        self._open = True
+        with self._mending("create"):
+            self._file = self._path.open("xb", buffering=_READ_BYTES)
+
+    def write(self, data: bytes, /) -> int:
+        """Append `data`; see SnapshotSink."""
+        self._check_open()
+        with self._mending("write"):
+            self._file.write(data)
+        self._size_bytes += len(data)
+        self._crc32 = zlib.crc32(data, self._crc32)
+        return len(data)
+
+    def finish(self) -> tuple[str, int, int]:
+        """Make it durable and visible; see SnapshotSink."""
+        self._check_open()
+        with self._mending("write"):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._files.put_in_place(self._file_id, self._path, self._size_bytes, self._crc32)
+        self._open = False
+        return self._file_id, self._size_bytes, self._crc32
+
+    def abort(self) -> None:
+        """Remove what was written; see SnapshotSink."""
+        if not self._open:
+            return
+        self._open = False
+        # Closing writes what is buffered, which fails again on a full disk.
+        with contextlib.suppress(OSError):
+            self._file.close()
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise StorageError(f"snapshot file {self._file_id} was finished or given up already")
+
+    @contextlib.contextmanager
+    def _mending(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if doing != "create":
+                self.abort()
+            raise from_os_error(error, self._path, doing) from error
+        except StorageError:
+            self.abort()
+            raise
+
+
+class CheckedFile(io.RawIOBase):
+    """A file that compares its checksum with the descriptor's when it is read to the end in order.
+
+    A snapshot with a flipped bit must not become the state of this node, or of a follower.
+    """
+
+    def __init__(self, path: Path, descriptor: SnapshotDescriptor) -> None:
+        super().__init__()
+        self._path = path
+        self._descriptor = descriptor
+        self._file = path.open("rb", buffering=0)
+        self._crc32 = 0
+        # How far it was read without a gap; None once a seek made the checksum meaningless.
+        self._checked: int | None = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        count = self._file.readinto(buffer) or 0
+        self._follow(memoryview(buffer).cast("B")[:count])
+        return count
+
+    def readall(self) -> bytes:
+        data = self._file.readall()
+        self._follow(memoryview(data))
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        position = self._file.seek(offset, whence)
+        if position == 0:
+            self._checked, self._crc32 = 0, 0
+        elif position != self._checked:
+            self._checked = None
+        return position
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+    def _follow(self, data: memoryview) -> None:
+        if self._checked is None:
+            return
+        self._crc32 = zlib.crc32(data, self._crc32)
+        self._checked += len(data)
+        size = self._descriptor.size_bytes
+        at_end = not data or self._checked >= size
+        if at_end and (self._checked, self._crc32) != (size, self._descriptor.crc32):
+            found = (self._checked, self._crc32)
+            raise _mismatch(self._path, self._descriptor, found)
+
+
+def check_file(path: Path, descriptor: SnapshotDescriptor) -> None:
+    """Read the whole file; raise StorageDamaged unless it is what `descriptor` says."""
+    try:
+        with CheckedFile(path, descriptor) as file:
+            buffer = bytearray(_READ_BYTES)
+            while file.readinto(buffer):
+                pass
+    except OSError as error:
+        raise StorageDamaged(f"snapshot file {path} cannot be read: {error.strerror}") from error
+
+
+def _mismatch(path: Path, descriptor: SnapshotDescriptor, found: tuple[int, int]) -> StorageDamaged:
+    return StorageDamaged(
+        f"snapshot file {path} has {found[0]} bytes with checksum {found[1]:08x}, but was written "
+        f"with {descriptor.size_bytes} and {descriptor.crc32:08x}: get the state from another "
+        "member, or restore the file from a backup"
+    )
