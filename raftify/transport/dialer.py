@@ -1,0 +1,85 @@
+"""A channel that is known to be connected before anything is sent over it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc
+
+from raftify.config import Config
+from raftify.errors import PeerUnreachable
+from raftify.transport.channel_options import open_channel
+
+_READY = grpc.ChannelConnectivity.READY
+_FAILED = (grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.SHUTDOWN)
+
+
+class Dialer:
+    """Connects to one address. Whoever waits for the connection shares one attempt.
+
+    A failed attempt's channel is thrown away: it would back off, and a caller who asks now wants to
+    know now. What fails before `channel` returned has certainly sent nothing.
+    """
+
+    def __init__(self, address: str, config: Config) -> None:
+        self._address = address
+        self._config = config
+        self._channel: grpc.aio.Channel | None = None
+        self._attempt: asyncio.Task[grpc.aio.Channel] | None = None
+        self._closed = False
+
+    async def channel(self, *, timeout: float) -> grpc.aio.Channel:
+        """Return a channel that is connected.
+
+        Raises:
+            PeerUnreachable: nobody answers there, or not within `timeout` seconds.
+        """
+        self._check_open()
+        if self._channel is not None and self._channel.get_state(try_to_connect=True) is _READY:
+            return self._channel
+        if self._attempt is None:
+            self._attempt = asyncio.get_running_loop().create_task(
+                self._connect(), name=f"raftify-connect-{self._address}"
+            )
+            self._attempt.add_done_callback(self._on_attempted)
+        attempt = self._attempt
+        done, _ = await asyncio.wait((attempt,), timeout=timeout)
+        self._check_open()
+        if not done:
+            raise PeerUnreachable(f"no connection to {self._address} within {timeout:.3g} s")
+        return attempt.result()
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._attempt is not None:
+            self._attempt.cancel()
+            await asyncio.wait((self._attempt,))
+        await self._discard()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise PeerUnreachable(f"the connection to {self._address} was closed on this side")
+
+    async def _connect(self) -> grpc.aio.Channel:
+        if self._channel is None:
+            self._channel = open_channel(self._address, self._config)
+        channel = self._channel
+        state = channel.get_state(try_to_connect=True)
+        while state is not _READY:
+            if state in _FAILED:
+                await self._discard()
+                raise PeerUnreachable(f"nobody answers at {self._address}")
+            await channel.wait_for_state_change(state)
+            state = channel.get_state(try_to_connect=True)
+        return channel
+
+    async def _discard(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close()
+
+    def _on_attempted(self, attempt: asyncio.Task[grpc.aio.Channel]) -> None:
+        self._attempt = None
+        if not attempt.cancelled():
+            # Asked for here, because everybody may have stopped waiting.
+            attempt.exception()

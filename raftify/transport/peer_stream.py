@@ -1,0 +1,195 @@
+"""The way out to one peer: an outbox, and a task that keeps one stream open and empties it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import Final
+
+import grpc
+
+from raftify.config import Config
+from raftify.core.types import Message
+from raftify.errors import NodeStopped, PeerRefused, RaftifyError
+from raftify.transport.channel_options import open_channel, payload_limit
+from raftify.transport.handshake import is_accepted, peer_metadata
+from raftify.transport.interface import Handshake, PeerService
+from raftify.transport.outbox import Outbox
+from raftify.transport.status import describe, outcome_of, settle, typed_error_in
+from raftify.wire.framing import encode_batch, message_size
+
+_METHOD: Final = "/raftify.RaftService/Messages"
+
+#: Larger batches gain nothing more and make the peer wait for their end.
+_BATCH_BYTES: Final = 1 << 20
+#: Seconds between attempts to reach a peer, before jitter.
+_RETRY: Final = (0.05, 0.2)
+#: The same after it refused us, which only an operator can mend.
+_RETRY_REFUSED: Final = (0.8, 1.2)
+#: What waits is kept for this long after the peer was lost: it may only be restarting.
+_KEPT_WHILE_LOST: Final = 1.0
+#: At most one `report_unreachable` in this time; Raft acts on the first.
+_REPORT_INTERVAL: Final = 0.25
+#: A refusal that does not change is told again after this long.
+_REFUSAL_INTERVAL: Final = 60.0
+
+_Call = grpc.aio.StreamUnaryCall[bytes, bytes]
+
+
+class PeerStream:
+    """Sends messages to one peer, in order, and loses them while it cannot be reached.
+
+    Must be made in the running event loop; `close` ends it.
+    """
+
+    def __init__(
+        self,
+        *,
+        peer_id: int,
+        address: str,
+        handshake: Handshake,
+        config: Config,
+        service: PeerService,
+        source: random.Random,
+        logger: logging.Logger,
+    ) -> None:
+        self.address = address
+        self._peer_id = peer_id
+        self._name = f"node {peer_id} at {address}"
+        self._metadata = peer_metadata(
+            Handshake(handshake.cluster_id, handshake.from_id, handshake.from_incarnation, peer_id)
+        )
+        self._config = config
+        self._service = service
+        self._source = source
+        self._logger = logger
+        self._loop = asyncio.get_running_loop()
+        self._outbox = Outbox(max_bytes=config.outbox_bytes, max_messages=config.outbox_messages)
+        self._message_limit = payload_limit(config)
+        self._batch_limit = min(_BATCH_BYTES, self._message_limit)
+        self._closing = False
+        self._lost_since: float | None = None
+        self._reported_at = -_REPORT_INTERVAL
+        self._refusal: tuple[str, float] | None = None
+        self._task = self._loop.create_task(self._run(), name=f"raftify-peer-{peer_id}")
+
+    # -- what the transport calls -----------------------------------------------------------
+
+    def send(self, message: Message) -> None:
+        """Put `message` into the outbox, or drop it and say so to the service."""
+        if message_size(message) > self._message_limit:
+            self._logger.error(
+                "a %s of %d bytes for %s does not fit into Config.max_grpc_message_bytes; dropped",
+                message.msg_type.name,
+                message_size(message),
+                self._name,
+            )
+            self._report_unreachable()
+        elif self._closing or not self._outbox.put(message):
+            self._report_unreachable()
+
+    def report_loss(self) -> None:
+        self._report_unreachable()
+
+    async def close(self, *, grace: float) -> None:
+        """Send what waits for at most `grace` seconds, then end."""
+        self._closing = True
+        self._outbox.filled.set()
+        if self._lost_since is None and grace > 0:
+            await asyncio.wait([self._task], timeout=grace)
+        await settle(self._task)
+
+    # -- the task ---------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        channel = open_channel(self.address, self._config)
+        method: grpc.aio.StreamUnaryMultiCallable[bytes, bytes] = channel.stream_unary(_METHOD)
+        try:
+            while not self._closing:
+                pause = _RETRY
+                try:
+                    pause = await self._converse(method(metadata=self._metadata))
+                except Exception:
+                    # The one boundary of this task: a bug here must not silence the node.
+                    self._logger.exception("sending to %s failed; starting over", self._name)
+                    self._note_loss("internal error")
+                if not self._closing:
+                    await asyncio.sleep(self._source.uniform(*pause))
+        finally:
+            await channel.close()
+
+    async def _converse(self, call: _Call) -> tuple[float, float]:
+        """Hold one stream until it ends; return how long to wait before the next."""
+        call.add_done_callback(lambda _: self._outbox.filled.set())
+        try:
+            if await self._accepted(call):
+                self._note_connected()
+                await self._empty_outbox(call)
+                if self._closing and not call.done():
+                    await call.done_writing()
+            error = await outcome_of(call)
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError, TimeoutError):
+            # The stream ended under a write; the batch is lost. Why, the call knows.
+            call.cancel()
+            error = await outcome_of(call)
+        finally:
+            call.cancel()
+        return self._note_end(error)
+
+    async def _accepted(self, call: _Call) -> bool:
+        async with asyncio.timeout(self._config.request_timeout):
+            return is_accepted(await call.initial_metadata())
+
+    async def _empty_outbox(self, call: _Call) -> None:
+        outbox = self._outbox
+        while not call.done():
+            batch = outbox.take(self._batch_limit)
+            if batch:
+                await call.write(encode_batch(batch))
+            elif self._closing:
+                return
+            else:
+                # The end of the call and `close` set it too, and the conditions above see why.
+                await outbox.filled.wait()
+
+    # -- what it says -----------------------------------------------------------------------
+
+    def _note_connected(self) -> None:
+        self._logger.info("connected to %s", self._name)
+        self._lost_since = None
+        self._refusal = None
+
+    def _note_end(self, error: grpc.aio.AioRpcError | None) -> tuple[float, float]:
+        if self._closing:
+            return _RETRY
+        typed = typed_error_in(error) if error is not None else None
+        if isinstance(typed, PeerRefused):
+            self._note_refusal(typed)
+            return _RETRY_REFUSED
+        self._note_loss(describe(error) if error is not None else "it closed the stream")
+        return _RETRY if typed is None or isinstance(typed, NodeStopped) else _RETRY_REFUSED
+
+    def _note_loss(self, reason: str) -> None:
+        now = self._loop.time()
+        if self._lost_since is None:
+            self._lost_since = now
+            self._logger.info("no connection to %s: %s", self._name, reason)
+        elif now - self._lost_since > _KEPT_WHILE_LOST:
+            self._outbox.clear()
+        self._report_unreachable()
+
+    def _note_refusal(self, error: RaftifyError) -> None:
+        self._lost_since = self._loop.time() if self._lost_since is None else self._lost_since
+        self._outbox.clear()
+        now, text = self._loop.time(), f"{type(error).__name__}: {error}"
+        if self._refusal is None or text != self._refusal[0] or now > self._refusal[1]:
+            self._refusal = (text, now + _REFUSAL_INTERVAL)
+            self._service.report_refused(self._peer_id, error)
+        self._report_unreachable()
+
+    def _report_unreachable(self) -> None:
+        now = self._loop.time()
+        if now - self._reported_at >= _REPORT_INTERVAL:
+            self._reported_at = now
+            self._service.report_unreachable(self._peer_id)

@@ -1,0 +1,277 @@
+"""Proposals to one node over one stream, as its caller sees it: futures at once, no task each."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Final
+
+import grpc
+
+from raftify.config import Config
+from raftify.errors import (
+    DeadlineExceeded,
+    OutcomeUnknown,
+    Overloaded,
+    PeerUnreachable,
+    ProposalTooLarge,
+    RaftifyError,
+)
+from raftify.transport.channel_options import payload_limit
+from raftify.transport.dialer import Dialer
+from raftify.transport.handshake import Metadata, is_accepted
+from raftify.transport.status import describe, outcome_of, settle, typed_error_in
+from raftify.wire import codec
+from raftify.wire import raft_service_pb2 as pb
+from raftify.wire.errors_codec import error_from_wire
+
+_METHOD: Final = "/raftify.RaftService/ProposeStream"
+#: Bytes of proposals in one message, unless one alone is larger.
+_BATCH_BYTES: Final = 1 << 20
+_PER_ITEM_BYTES: Final = 32
+#: Deadlines are looked at this often at most, in seconds.
+_SWEEP_INTERVAL: Final = 0.02
+
+_Call = grpc.aio.StreamStreamCall[bytes, bytes]
+
+
+class _Proposal:
+    __slots__ = ("data", "deadline", "future", "request_id")
+
+    def __init__(
+        self, request_id: int, data: bytes, deadline: float, future: asyncio.Future[bytes]
+    ) -> None:
+        self.request_id = request_id
+        self.data = data
+        self.deadline = deadline
+        self.future = future
+
+
+class ProposalStream:
+    """Carries proposals to the node at `address`, and their results back.
+
+    The stream is opened for the first proposal, and again for the first after it broke.
+    """
+
+    def __init__(self, address: str, config: Config, dialer: Dialer, metadata: Metadata) -> None:
+        self._address = address
+        self._config = config
+        self._dialer = dialer
+        self._metadata = metadata
+        self._limit = payload_limit(config)
+        self._batch_bytes = min(_BATCH_BYTES, self._limit)
+        self._last_id = 0
+        self._unsent: deque[_Proposal] = deque()
+        self._unsent_bytes = 0
+        self._sent: dict[int, _Proposal] = {}
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._sweep: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def propose(self, data: bytes, *, timeout: float) -> asyncio.Future[bytes]:
+        """Return the future result of proposing `data`; see `NodeApi.propose`."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[bytes] = loop.create_future()
+        error = self._objection(data)
+        if error is not None:
+            future.set_exception(error)
+            return future
+        self._last_id += 1
+        proposal = _Proposal(self._last_id, data, loop.time() + timeout, future)
+        self._unsent.append(proposal)
+        self._unsent_bytes += len(data)
+        self._wake.set()
+        if self._task is None:
+            self._task = loop.create_task(self._run(), name=f"raftify-propose-{self._address}")
+        self._schedule_sweep(proposal.deadline)
+        return future
+
+    def _objection(self, data: bytes) -> RaftifyError | None:
+        if self._closed:
+            return PeerUnreachable(f"the connection to {self._address} was closed on this side")
+        if len(data) > self._limit:
+            return ProposalTooLarge(
+                f"a proposal of {len(data)} bytes does not fit into "
+                f"Config.max_grpc_message_bytes ({self._config.max_grpc_message_bytes})"
+            )
+        if self._unsent_bytes > self._config.outbox_bytes:
+            return Overloaded(
+                f"{self._unsent_bytes} bytes of proposals wait for node {self._address} already"
+            )
+        return None
+
+    async def close(self) -> None:
+        """End the stream; every future that is open fails."""
+        self._closed = True
+        if self._task is not None:
+            await settle(self._task)
+        why = "was closed on this side"
+        self._fail_sent(OutcomeUnknown(f"the connection to {self._address} {why} meanwhile"))
+        self._fail_unsent(PeerUnreachable(f"the connection to {self._address} {why}"))
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
+
+    # -- the task ---------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            if not self._unsent:
+                self._wake.clear()
+                continue
+            try:
+                await self._converse()
+            except RaftifyError as error:
+                self._fail_unsent(error)
+            except Exception as error:
+                # The boundary of this task: no proposal may wait for a task that has died.
+                self._fail_sent(OutcomeUnknown(f"sending proposals failed: {error!r}"))
+                self._fail_unsent(PeerUnreachable(f"sending proposals failed: {error!r}"))
+                raise
+
+    async def _converse(self) -> None:
+        """Hold one stream until it ends.
+
+        Raises:
+            RaftifyError: why what was not sent by then cannot be.
+        """
+        channel = await self._dialer.channel(timeout=self._config.request_timeout)
+        call: _Call = channel.stream_stream(_METHOD)(metadata=self._metadata)
+        reading: asyncio.Task[None] | None = None
+        try:
+            async with asyncio.timeout(self._config.request_timeout):
+                accepted = is_accepted(await call.initial_metadata())
+            if accepted:
+                call.add_done_callback(lambda _: self._wake.set())
+                reading = asyncio.get_running_loop().create_task(
+                    self._read(call), name=f"raftify-results-{self._address}"
+                )
+                with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                    await self._write(call)
+            error = await outcome_of(call)
+        except TimeoutError:
+            raise PeerUnreachable(f"{self._address} did not accept the stream in time") from None
+        finally:
+            call.cancel()
+            if reading is not None:
+                # What has arrived before the end is read before the rest is given up.
+                await asyncio.wait((reading,), timeout=1)
+                await settle(reading)
+        self._on_broken(error)
+
+    async def _write(self, call: _Call) -> None:
+        while not call.done():
+            if self._unsent:
+                data = self._take_batch()
+                if data:
+                    await call.write(data)
+            else:
+                self._wake.clear()
+                await self._wake.wait()
+
+    def _take_batch(self) -> bytes:
+        """Return the next proposals as one message; from here on they count as sent."""
+        unsent, batch, room = self._unsent, pb.ProposeBatch(), self._batch_bytes
+        add, now = batch.items.add, asyncio.get_running_loop().time()
+        first = True
+        while unsent:
+            proposal = unsent[0]
+            if len(proposal.data) > room and not first:
+                break
+            unsent.popleft()
+            self._unsent_bytes -= len(proposal.data)
+            left = proposal.deadline - now
+            if proposal.future.done() or left <= 0:
+                # Cancelled, or late; the sweep tells the late ones.
+                if not proposal.future.done():
+                    proposal.future.set_exception(self._not_sent_in_time())
+                continue
+            first = False
+            room -= len(proposal.data) + _PER_ITEM_BYTES
+            add(
+                request_id=proposal.request_id,
+                data=proposal.data,
+                timeout_ms=min(int(left * 1000) + 1, 0xFFFFFFFF),
+            )
+            self._sent[proposal.request_id] = proposal
+        return batch.SerializeToString()
+
+    async def _read(self, call: _Call) -> None:
+        with suppress(grpc.aio.AioRpcError):
+            while (data := await call.read()) is not grpc.aio.EOF:
+                assert isinstance(data, bytes)
+                for result in codec.parse(pb.ProposeResults, data).results:
+                    proposal = self._sent.pop(result.request_id, None)
+                    if proposal is None or proposal.future.done():
+                        continue
+                    if result.HasField("error"):
+                        proposal.future.set_exception(error_from_wire(result.error))
+                    else:
+                        proposal.future.set_result(result.result)
+
+    # -- ends -------------------------------------------------------------------------------
+
+    def _on_broken(self, error: grpc.aio.AioRpcError | None) -> None:
+        """Fail what is open, and raise what the rest shall fail with."""
+        how = describe(error) if error is not None else "it was ended"
+        self._fail_sent(
+            OutcomeUnknown(
+                f"the stream of proposals to {self._address} broke before the answer came ({how})"
+            )
+        )
+        typed = typed_error_in(error) if error is not None else None
+        raise typed or PeerUnreachable(
+            f"the stream of proposals to {self._address} broke before this one was sent ({how})"
+        )
+
+    def _fail_sent(self, error: RaftifyError) -> None:
+        sent, self._sent = self._sent, {}
+        _fail(sent.values(), error)
+
+    def _fail_unsent(self, error: RaftifyError) -> None:
+        unsent, self._unsent = self._unsent, deque()
+        self._unsent_bytes = 0
+        _fail(unsent, error)
+
+    # -- deadlines --------------------------------------------------------------------------
+
+    def _schedule_sweep(self, deadline: float) -> None:
+        if self._sweep is None or deadline < self._sweep.when():
+            if self._sweep is not None:
+                self._sweep.cancel()
+            loop = asyncio.get_running_loop()
+            self._sweep = loop.call_at(
+                max(deadline, loop.time() + _SWEEP_INTERVAL), self._fail_the_late
+            )
+
+    def _fail_the_late(self) -> None:
+        self._sweep = None
+        now = asyncio.get_running_loop().time()
+        late = [p for p in self._sent.values() if p.deadline <= now]
+        for proposal in late:
+            del self._sent[proposal.request_id]
+        _fail(
+            late,
+            DeadlineExceeded(f"{self._address} did not answer a proposal before its deadline"),
+        )
+        # Those stay in the queue, where their future tells that they are done with.
+        _fail((p for p in self._unsent if p.deadline <= now), self._not_sent_in_time())
+        left = [p.deadline for p in self._sent.values()]
+        left += [p.deadline for p in self._unsent if not p.future.done()]
+        if left:
+            self._schedule_sweep(min(left))
+
+    def _not_sent_in_time(self) -> PeerUnreachable:
+        return PeerUnreachable(f"a proposal to {self._address} was not sent before its deadline")
+
+
+def _fail(proposals: Iterable[_Proposal], error: RaftifyError) -> None:
+    # A copy for each: one that a thousand futures share would collect all their tracebacks.
+    for proposal in proposals:
+        if not proposal.future.done():
+            proposal.future.set_exception(copy.copy(error))

@@ -1,0 +1,213 @@
+"""A node elsewhere, over gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol, Self, TypeVar
+
+import grpc
+
+from raftify.config import Config
+from raftify.core.types import ConfChangeV2, Message
+from raftify.errors import OutcomeUnknown, PeerUnreachable, RaftifyError
+from raftify.peers import (
+    ClusterJoinTicket,
+    ClusterView,
+    Membership,
+    Peer,
+    ReservedId,
+)
+from raftify.records import membership_from_wire, peer_from_wire, peer_to_wire
+from raftify.transport.dialer import Dialer
+from raftify.transport.handshake import caller_metadata
+from raftify.transport.proposal_stream import ProposalStream
+from raftify.transport.status import error_of_call
+from raftify.wire import codec
+from raftify.wire import eraftpb_pb2 as epb
+from raftify.wire import raft_service_pb2 as pb
+
+
+class _Request(Protocol):
+    def SerializeToString(self) -> bytes: ...  # noqa: N802 - protobuf's name
+
+
+class _Answer(Protocol):
+    @classmethod
+    def FromString(cls, data: bytes, /) -> Self: ...  # noqa: N802 - protobuf's name
+
+
+_A = TypeVar("_A", bound=_Answer)
+
+
+class GrpcRemoteNode:
+    """Implements `RemoteNode`. Any number of calls share one connection and one proposal stream."""
+
+    def __init__(
+        self,
+        address: str,
+        config: Config,
+        *,
+        cluster_id: str = "",
+        to_id: int = 0,
+        on_closed: Callable[[GrpcRemoteNode], None] | None = None,
+    ) -> None:
+        self.address = address
+        self._config = config
+        self._metadata = caller_metadata(cluster_id, to_id)
+        self._dialer = Dialer(address, config)
+        self._proposals = ProposalStream(address, config, self._dialer, self._metadata)
+        self._on_closed = on_closed
+
+    async def close(self) -> None:
+        """End everything; calls under way fail. Harmless the second time."""
+        await self._proposals.close()
+        await self._dialer.close()
+        if self._on_closed is not None:
+            self._on_closed(self)
+
+    # -- NodeApi ----------------------------------------------------------------------------
+
+    def propose(self, data: bytes, *, timeout: float) -> asyncio.Future[bytes]:
+        return self._proposals.propose(data, timeout=timeout)
+
+    async def change_config(self, change: ConfChangeV2, *, timeout: float) -> Membership:
+        answer = await self._call(
+            "ChangeConfig",
+            pb.ChangeConfigRequest(
+                change=codec.conf_change_to_wire(change), timeout_ms=_milliseconds(timeout)
+            ),
+            pb.ChangeConfigResponse,
+            timeout=timeout,
+        )
+        return membership_from_wire(answer.membership)
+
+    async def leave_joint(self, *, timeout: float) -> Membership:
+        answer = await self._call(
+            "LeaveJoint", pb.Empty(), pb.ChangeConfigResponse, timeout=timeout
+        )
+        return membership_from_wire(answer.membership)
+
+    async def read_index(self, *, timeout: float) -> int:
+        answer = await self._call(
+            "ReadIndex",
+            pb.ReadIndexRequest(timeout_ms=_milliseconds(timeout)),
+            pb.ReadIndexResponse,
+            timeout=timeout,
+            changes_something=False,
+        )
+        return answer.index
+
+    async def request_id(
+        self, raft_addr: str, identity: str, *, timeout: float
+    ) -> ClusterJoinTicket:
+        answer = await self._call(
+            "RequestId",
+            pb.RequestIdRequest(
+                raft_addr=raft_addr, identity=identity, timeout_ms=_milliseconds(timeout)
+            ),
+            pb.RequestIdResponse,
+            timeout=timeout,
+        )
+        return ClusterJoinTicket(
+            reserved_id=ReservedId(answer.reserved_id),
+            raft_addr=raft_addr,
+            cluster_id=answer.cluster_id,
+            leader_id=answer.leader_id,
+            leader_addr=answer.leader_address,
+            peers={p.node_id: peer_from_wire(p) for p in answer.membership.peers},
+        )
+
+    async def get_peers(self, *, timeout: float) -> ClusterView:
+        answer = await self._call(
+            "GetPeers", pb.Empty(), pb.GetPeersResponse, timeout=timeout, changes_something=False
+        )
+        return ClusterView(
+            node_id=answer.node_id,
+            cluster_id=answer.cluster_id,
+            leader_id=answer.leader_id,
+            leader_address=answer.leader_address,
+            membership=membership_from_wire(answer.membership),
+        )
+
+    async def set_peers(self, peers: Sequence[Peer], *, timeout: float) -> None:
+        request = pb.SetPeersRequest(
+            peers=[peer_to_wire(peer) for peer in peers], timeout_ms=_milliseconds(timeout)
+        )
+        await self._call("SetPeers", request, pb.Empty, timeout=timeout)
+
+    async def transfer_leader(self, to: int, *, timeout: float) -> None:
+        request = pb.TransferLeaderRequest(to=to, timeout_ms=_milliseconds(timeout))
+        await self._call("TransferLeader", request, pb.Empty, timeout=timeout)
+
+    async def create_snapshot(self, *, timeout: float) -> int:
+        answer = await self._call(
+            "CreateSnapshot", pb.Empty(), pb.CreateSnapshotResponse, timeout=timeout
+        )
+        return answer.index
+
+    async def debug_node(self, *, timeout: float) -> str:
+        answer = await self._call(
+            "DebugNode", pb.Empty(), pb.DebugNodeResponse, timeout=timeout, changes_something=False
+        )
+        return answer.json
+
+    async def send_message(self, message: Message, *, timeout: float) -> None:
+        # RawMessage and eraftpb.Message are the same bytes.
+        raw = codec.message_to_wire(message).SerializeToString()
+        request = pb.SendMessageRequest(message=codec.parse(epb.Message, raw))
+        await self._call("SendMessage", request, pb.Empty, timeout=timeout)
+
+    # -- one call ---------------------------------------------------------------------------
+
+    async def _call(
+        self,
+        name: str,
+        request: _Request,
+        answer_class: type[_A],
+        *,
+        timeout: float,
+        changes_something: bool = True,
+    ) -> _A:
+        """Make one call.
+
+        Raises:
+            PeerUnreachable: it was not sent; or it was, and would have changed nothing.
+            OutcomeUnknown: it may have been sent, and no answer came.
+            RaftifyError: what the node answered.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        channel = await self._dialer.channel(timeout=timeout)
+        method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+            f"/raftify.RaftService/{name}"
+        )
+        call = method(
+            request.SerializeToString(),
+            timeout=max(deadline - loop.time(), 0),
+            metadata=self._metadata,
+        )
+        try:
+            data = await call
+        except grpc.aio.AioRpcError as error:
+            raise error_of_call(error, self.address, changes_something=changes_something) from None
+        except asyncio.CancelledError:
+            if _is_being_cancelled():
+                raise
+            raise self._closed_meanwhile(changes_something) from None
+        return codec.parse(answer_class, data)
+
+    def _closed_meanwhile(self, changes_something: bool) -> RaftifyError:  # noqa: FBT001 - private
+        kind = OutcomeUnknown if changes_something else PeerUnreachable
+        return kind(f"the connection to {self.address} was closed on this side meanwhile")
+
+
+def _is_being_cancelled() -> bool:
+    """Say whether a CancelledError is meant for this task, or comes from a call that was ended."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _milliseconds(timeout: float) -> int:
+    """Return what goes into timeout_ms, where 0 would mean the node's default."""
+    return max(1, min(int(timeout * 1000), 0xFFFFFFFF))

@@ -1,0 +1,127 @@
+"""Snapshots that arrive: chunks into a sink, checked, and then the message to the core."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from raftify.core.types import Message
+from raftify.errors import MalformedMessage, TransportError
+from raftify.records import SnapshotDescriptor, SnapshotSink
+from raftify.transport.arrivals import check_snapshot
+from raftify.transport.interface import Handshake, PeerService
+from raftify.wire import codec
+from raftify.wire import raft_service_pb2 as pb
+
+#: A sender that says nothing for so long is given up.
+_STALL: Final = 15.0
+
+
+class SnapshotReceiver:
+    """Takes snapshots for `service`; nothing of one that does not end well is left.
+
+    Files are written by one thread of its own, so that an `abort` cannot overtake a `write`.
+    """
+
+    def __init__(self, service: PeerService) -> None:
+        self._service = service
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="raftify-snapshot-in")
+
+    async def receive(
+        self, requests: AsyncIterator[bytes], handshake: Handshake, *, to_id: int
+    ) -> bytes:
+        """Take one snapshot; return the receipt.
+
+        Raises:
+            MalformedMessage: what came is not what its header announced.
+            TransportError: nothing came for too long.
+            StorageError: it cannot be kept.
+        """
+        message, first = await _read_header(requests, handshake, to_id)
+        assert message.snapshot is not None
+        descriptor = SnapshotDescriptor.decode(message.snapshot.data)
+        run, thread = asyncio.get_running_loop().run_in_executor, self._thread
+        sink = await run(thread, self._service.create_snapshot_sink, message.snapshot)
+        arrival = _Arrival(descriptor, sink)
+        try:
+            if first.data:
+                await run(thread, arrival.write, first)
+            while (chunk := await _next(requests)) is not None:
+                await run(thread, arrival.write, chunk)
+            await run(thread, arrival.finish)
+        except BaseException:
+            # Behind whatever the thread is still writing; no need to wait for it.
+            thread.submit(arrival.abort)
+            raise
+        await self._service.receive([message])
+        return pb.SnapshotReceipt(size_bytes=descriptor.size_bytes).SerializeToString()
+
+    async def close(self) -> None:
+        """Wait for the thread; no snapshot may be arriving any more."""
+        await asyncio.to_thread(self._thread.shutdown)
+
+
+class _Arrival:
+    """One snapshot between header and receipt. Everything here runs on the thread."""
+
+    def __init__(self, descriptor: SnapshotDescriptor, sink: SnapshotSink | None) -> None:
+        self._descriptor = descriptor
+        self._sink = sink
+        self._size = 0
+        self._crc32 = 0
+
+    def write(self, chunk: pb.SnapshotChunk) -> None:
+        data = chunk.data
+        if chunk.offset != self._size:
+            raise MalformedMessage(
+                f"a chunk of the snapshot is for byte {chunk.offset}, and {self._size} have come"
+            )
+        if self._size + len(data) > self._descriptor.size_bytes:
+            raise MalformedMessage(
+                f"more has come of the snapshot than the {self._descriptor.size_bytes} bytes "
+                "that were announced"
+            )
+        if zlib.crc32(data) != chunk.crc32:
+            raise MalformedMessage(f"the chunk at byte {chunk.offset} has a wrong checksum")
+        if self._sink is None:
+            raise MalformedMessage("bytes have come for a snapshot that has none")
+        self._sink.write(data)
+        self._size += len(data)
+        self._crc32 = zlib.crc32(data, self._crc32)
+
+    def finish(self) -> None:
+        wanted, got = self._descriptor, (self._size, self._crc32)
+        if got != (wanted.size_bytes, wanted.crc32):
+            raise MalformedMessage(
+                f"the snapshot came with {got[0]} bytes of checksum {got[1]:08x}, announced "
+                f"were {wanted.size_bytes} of {wanted.crc32:08x}"
+            )
+        if self._sink is not None:
+            self._sink.finish()
+
+    def abort(self) -> None:
+        if self._sink is not None:
+            self._sink.abort()
+
+
+async def _read_header(
+    requests: AsyncIterator[bytes], handshake: Handshake, to_id: int
+) -> tuple[Message, pb.SnapshotChunk]:
+    first = await _next(requests)
+    if first is None or not first.HasField("header"):
+        raise MalformedMessage("a snapshot came without its header")
+    message = codec.message_from_wire(first.header)
+    check_snapshot(message, handshake, to_id=to_id)
+    return message, first
+
+
+async def _next(requests: AsyncIterator[bytes]) -> pb.SnapshotChunk | None:
+    try:
+        async with asyncio.timeout(_STALL):
+            data = await anext(requests, None)
+    except TimeoutError:
+        raise TransportError(f"the sender of a snapshot was silent for {_STALL:g} s") from None
+    return None if data is None else codec.parse(pb.SnapshotChunk, data)

@@ -1,0 +1,209 @@
+"""Snapshots that leave: each over a channel of its own, so that it holds up no heartbeat."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import zlib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import BinaryIO, Final
+
+import grpc
+
+from raftify.config import Config
+from raftify.core.types import Message, Snapshot
+from raftify.errors import PeerUnreachable, RaftifyError, TransportError
+from raftify.transport.channel_options import open_channel, payload_limit
+from raftify.transport.handshake import is_accepted, peer_metadata
+from raftify.transport.interface import Handshake, PeerService
+from raftify.transport.status import describe, outcome_of, settle, typed_error_in
+from raftify.wire import codec
+from raftify.wire import raft_service_pb2 as pb
+
+_METHOD: Final = "/raftify.RaftService/InstallSnapshot"
+#: A receiver that takes nothing for so long is given up.
+_STALL: Final = 15.0
+#: Seconds between a failure and the next snapshot to the same peer.
+_PAUSE_AFTER_FAILURE: Final = (0.3, 0.6)
+
+_Call = grpc.aio.StreamUnaryCall[bytes, bytes]
+
+
+class SnapshotSender:
+    """Sends snapshots: to every peer one at a time, to several peers at once."""
+
+    def __init__(
+        self,
+        *,
+        handshake: Handshake,
+        config: Config,
+        service: PeerService,
+        source: random.Random,
+        logger: logging.Logger,
+    ) -> None:
+        self._handshake = handshake
+        self._config = config
+        self._service = service
+        self._source = source
+        self._logger = logger
+        self._addresses: Mapping[int, str] = {}
+        self._queued: dict[int, Message] = {}
+        self._sending: dict[int, Message] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._closed = False
+
+    def update_addresses(self, addresses: Mapping[int, str]) -> None:
+        """Set who is where. What is under way to a peer that is gone, ends."""
+        for node_id, address in self._addresses.items():
+            if addresses.get(node_id) != address and node_id in self._tasks:
+                self._tasks[node_id].cancel()
+        self._addresses = dict(addresses)
+
+    def offer(self, message: Message) -> None:
+        """Send a MsgSnapshot; one that waits for the same peer already gives way to it.
+
+        `report_snapshot` of the service tells how it ended. If the same one is under way already,
+        nothing happens.
+        """
+        peer_id = message.to
+        if peer_id not in self._addresses:
+            self._service.report_snapshot(peer_id, success=False)
+            return
+        if _same(self._sending.get(peer_id), message):
+            return
+        self._queued[peer_id] = message
+        if peer_id not in self._tasks:
+            task = asyncio.get_running_loop().create_task(
+                self._empty_queue(peer_id), name=f"raftify-snapshot-to-{peer_id}"
+            )
+            self._tasks[peer_id] = task
+            task.add_done_callback(lambda _: self._on_done(peer_id))
+
+    async def close(self) -> None:
+        """End what is under way; nothing is reported any more."""
+        self._closed = True
+        self._queued.clear()
+        await settle(*self._tasks.values())
+
+    def _on_done(self, peer_id: int) -> None:
+        self._tasks.pop(peer_id, None)
+        left = self._queued.pop(peer_id, None)
+        cut_off = self._sending.pop(peer_id, None)
+        if self._closed:
+            return
+        if left is not None and peer_id in self._addresses:
+            self.offer(left)
+        elif cut_off is not None or left is not None:
+            self._service.report_snapshot(peer_id, success=False)
+
+    async def _empty_queue(self, peer_id: int) -> None:
+        while (message := self._queued.pop(peer_id, None)) is not None:
+            self._sending[peer_id] = message
+            success = await self._send(peer_id, message)
+            del self._sending[peer_id]
+            self._service.report_snapshot(peer_id, success=success)
+            if not success:
+                await asyncio.sleep(self._source.uniform(*_PAUSE_AFTER_FAILURE))
+
+    async def _send(self, peer_id: int, message: Message) -> bool:
+        """Send one snapshot; return whether it arrived."""
+        assert message.snapshot is not None
+        index = message.snapshot.metadata.index
+        try:
+            async with asyncio.timeout(self._config.snapshot_timeout):
+                size = await self._transfer(peer_id, message, message.snapshot)
+        except RaftifyError as error:
+            reason = f"{type(error).__name__}: {error}"
+        except TimeoutError:
+            reason = "it took longer than Config.snapshot_timeout"
+        except Exception:
+            # The boundary of this task: the node must hear of the failure whatever it was.
+            self._logger.exception("sending a snapshot to node %d failed", peer_id)
+            return False
+        else:
+            self._logger.info(
+                "node %d took the snapshot of index %d (%d bytes)", peer_id, index, size
+            )
+            return True
+        self._logger.warning(
+            "the snapshot of index %d did not reach node %d: %s", index, peer_id, reason
+        )
+        return False
+
+    async def _transfer(self, peer_id: int, message: Message, snapshot: Snapshot) -> int:
+        own = self._handshake
+        async with AsyncExitStack() as stack:
+            file = await asyncio.to_thread(self._service.open_snapshot, snapshot)
+            if file is not None:
+                stack.callback(file.close)
+            channel = await stack.enter_async_context(
+                open_channel(self._addresses[peer_id], self._config)
+            )
+            call: _Call = channel.stream_unary(_METHOD)(
+                metadata=peer_metadata(
+                    Handshake(own.cluster_id, own.from_id, own.from_incarnation, peer_id)
+                ),
+                timeout=self._config.snapshot_timeout,
+            )
+            stack.callback(call.cancel)
+            try:
+                return await self._stream(call, message, file)
+            except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                raise await _reason(call) from None
+
+    async def _stream(self, call: _Call, message: Message, file: BinaryIO | None) -> int:
+        """Send header and chunks; return how many bytes the receiver has.
+
+        Memory holds two chunks: the one being written, and gRPC's copy of it.
+        """
+        async with _stall_watch("accept the snapshot"):
+            accepted = is_accepted(await call.initial_metadata())
+        if not accepted:
+            raise await _reason(call)
+        header = pb.SnapshotChunk(header=codec.message_to_wire(message))
+        await _write(call, header)
+        chunk_bytes = min(self._config.snapshot_chunk_bytes, payload_limit(self._config))
+        offset = 0
+        while file is not None:
+            data, crc32 = await asyncio.to_thread(_read, file, chunk_bytes)
+            if not data:
+                break
+            await _write(call, pb.SnapshotChunk(offset=offset, data=data, crc32=crc32))
+            offset += len(data)
+        await call.done_writing()
+        receipt = codec.parse(pb.SnapshotReceipt, await call)
+        return receipt.size_bytes
+
+
+async def _write(call: _Call, chunk: pb.SnapshotChunk) -> None:
+    async with _stall_watch("take a chunk"):
+        await call.write(chunk.SerializeToString())
+
+
+@asynccontextmanager
+async def _stall_watch(what: str) -> AsyncIterator[None]:
+    """Raise TransportError if the block takes too long."""
+    try:
+        async with asyncio.timeout(_STALL):
+            yield
+    except TimeoutError:
+        raise TransportError(f"the receiver did not {what} within {_STALL:g} s") from None
+
+
+async def _reason(call: _Call) -> RaftifyError:
+    """Return why `call` ended early."""
+    error = await outcome_of(call)
+    if error is None:
+        return TransportError("the receiver ended the call before it had the whole snapshot")
+    return typed_error_in(error) or PeerUnreachable(describe(error))
+
+
+def _read(file: BinaryIO, size: int) -> tuple[bytes, int]:
+    data = file.read(size)
+    return data, zlib.crc32(data)
+
+
+def _same(one: Message | None, other: Message) -> bool:
+    return one is not None and one.term == other.term and one.snapshot == other.snapshot

@@ -1,0 +1,118 @@
+"""Errors to gRPC statuses and back. The typed error itself travels in the trailing metadata."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, Never
+
+import grpc
+
+from raftify import errors
+from raftify.errors import (
+    DeadlineExceeded,
+    MalformedMessage,
+    OutcomeUnknown,
+    PeerRefused,
+    PeerUnreachable,
+    RaftifyError,
+    TransportError,
+)
+from raftify.wire.errors_codec import decode_error, encode_error
+
+ERROR_KEY: Final = "raftify-error-bin"
+
+_Code = grpc.StatusCode
+#: Looked up along the class's ancestors, so that a subclass need not be listed.
+_CODES: Final[dict[type[BaseException], grpc.StatusCode]] = {
+    errors.ConfigError: _Code.INVALID_ARGUMENT,
+    errors.Rejected: _Code.FAILED_PRECONDITION,
+    errors.NoLeader: _Code.UNAVAILABLE,
+    errors.Overloaded: _Code.RESOURCE_EXHAUSTED,
+    errors.LeaderTransferring: _Code.UNAVAILABLE,
+    errors.ProposalTooLarge: _Code.INVALID_ARGUMENT,
+    errors.PendingConfChange: _Code.ABORTED,
+    errors.OutcomeUnknown: _Code.ABORTED,
+    errors.DeadlineExceeded: _Code.DEADLINE_EXCEEDED,
+    errors.StorageFull: _Code.RESOURCE_EXHAUSTED,
+    errors.SnapshotTemporarilyUnavailable: _Code.UNAVAILABLE,
+    errors.PeerRefused: _Code.FAILED_PRECONDITION,
+    errors.PeerUnreachable: _Code.UNAVAILABLE,
+    errors.MalformedMessage: _Code.INVALID_ARGUMENT,
+    errors.NodeStopped: _Code.UNAVAILABLE,
+}
+
+
+def status_of(error: BaseException) -> grpc.StatusCode:
+    for kind in type(error).__mro__:
+        code = _CODES.get(kind)
+        if code is not None:
+            return code
+    return _Code.INTERNAL
+
+
+async def abort(context: grpc.aio.ServicerContext[bytes, bytes], error: RaftifyError) -> Never:
+    """End the call with `error`: a status for anyone, the typed error for us."""
+    encoded = encode_error(error)
+    details = decode_error(encoded).args[0]
+    await context.abort(status_of(error), details, ((ERROR_KEY, encoded),))
+
+
+async def outcome_of(call: grpc.aio.Call) -> grpc.aio.AioRpcError | None:
+    """Wait for the end of `call`; return what it ended with, None if that was well."""
+    code = await call.code()
+    if code is _Code.OK:
+        return None
+    return grpc.aio.AioRpcError(
+        code, await call.initial_metadata(), await call.trailing_metadata(), await call.details()
+    )
+
+
+def typed_error_in(error: grpc.aio.AioRpcError) -> RaftifyError | None:
+    """Return the typed error that the other end answered with, None if gRPC made the error."""
+    for key, value in error.trailing_metadata() or ():
+        if key == ERROR_KEY and isinstance(value, bytes):
+            return decode_error(value)
+    return None
+
+
+def describe(error: grpc.aio.AioRpcError) -> str:
+    return f"{error.code().name}: {error.details()}"
+
+
+def error_of_call(
+    error: grpc.aio.AioRpcError, address: str, *, changes_something: bool
+) -> RaftifyError:
+    """Return what a failed call means for whoever made it.
+
+    `changes_something` says that the call, had it arrived, would have: then its outcome is open as
+    soon as it may have left this machine.
+    """
+    typed = typed_error_in(error)
+    if typed is not None:
+        return typed
+    where = f"node at {address}"
+    match error.code():
+        case _Code.DEADLINE_EXCEEDED:
+            return DeadlineExceeded(f"{where} did not answer before the deadline")
+        case _Code.UNAVAILABLE | _Code.CANCELLED if changes_something:
+            return OutcomeUnknown(
+                f"the connection to the {where} broke after the request may have been sent "
+                f"({describe(error)})"
+            )
+        case _Code.UNAVAILABLE | _Code.CANCELLED:
+            return PeerUnreachable(f"the connection to the {where} broke ({describe(error)})")
+        case _Code.UNIMPLEMENTED:
+            return PeerRefused(f"the {where} does not offer this call ({describe(error)})")
+        case _Code.INVALID_ARGUMENT:
+            return MalformedMessage(f"the {where} cannot read the request ({describe(error)})")
+        case _ if changes_something:
+            return OutcomeUnknown(f"the call to the {where} failed ({describe(error)})")
+        case _:
+            return TransportError(f"the call to the {where} failed ({describe(error)})")
+
+
+async def settle(*tasks: asyncio.Task[object] | asyncio.Task[None]) -> None:
+    """Cancel `tasks` and wait until every one of them has ended, whatever it ended with."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
