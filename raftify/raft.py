@@ -12,8 +12,15 @@ from typing import Self
 from raftify.client import create_client
 from raftify.config import Config
 from raftify.core.types import ConfChangeSingle, ConfChangeType, ConfChangeV2
-from raftify.errors import ConfigError, JoinRejected, OutcomeUnknown, PendingConfChange
+from raftify.errors import (
+    ConfigError,
+    JoinRejected,
+    NodeStopped,
+    OutcomeUnknown,
+    PendingConfChange,
+)
 from raftify.node.founding import prepare_store
+from raftify.node.local_state import RunningState
 from raftify.node.raft_node import RaftNode
 from raftify.peers import Address, ClusterJoinTicket, Membership, Peer, Peers
 from raftify.records import decode_peers, encode_peers
@@ -104,11 +111,16 @@ class Raft:
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self.run(), name=f"raftify-{self.get_id()}")
-        started = asyncio.create_task(self._node.started.wait())
-        await asyncio.wait([self._task, started], return_when=asyncio.FIRST_COMPLETED)
-        started.cancel()
-        if self._task.done():
-            self._task.result()
+        state = self._node.state
+        try:
+            await state.wait_until(
+                lambda: state.running is RunningState.RUNNING,
+                timeout=self._node.config.snapshot_timeout,
+                what="restoring the state machine",
+            )
+        except NodeStopped:
+            await self._task  # raises what was wrong
+            raise
         return self
 
     async def __aexit__(
@@ -187,6 +199,11 @@ class Raft:
         timeout = node.config.conf_change_request_timeout if timeout is None else timeout
         deadline = loop.time() + timeout
         own = self._own_ticket(tickets)
+        await node.state.wait_until(
+            lambda: node.state.running is RunningState.RUNNING,
+            timeout=timeout,
+            what="the start of `run`, in a task of its own,",
+        )
         node.meet(own.peers)
         await self._ask_to_add(tickets, own, deadline)
         await node.state.wait_until(

@@ -14,6 +14,7 @@ from raftify.storage.base import StoreIdentity
 
 class RunningState(StrEnum):
     NEW = "new"
+    STARTING = "starting"
     RUNNING = "running"
     STOPPING = "stopping"
     STOPPED = "stopped"

@@ -58,10 +58,10 @@ class RaftNode:
         self.state = LocalState(identity, address, storage.membership())
         self._transport = transport
         self._logger = logger
-        self.started = asyncio.Event()
         self._stop = asyncio.Event()
         self._refused: RaftifyError | None = None
         self._finished = asyncio.Event()
+        self._quit_before_run = False
         self._background: set[asyncio.Task[None]] = set()
         self._storage_worker, self._machine_worker, self._writer = workers or (
             ThreadWorker("raftify-storage"),
@@ -133,11 +133,15 @@ class RaftNode:
         Raises:
             RaftifyError: what broke: StateMachineError, StorageError, AddressInUse, NodeRemoved...
         """
+        if self._quit_before_run:
+            return
         if self.state.running is not RunningState.NEW:
             raise NodeStopped("a node runs once; make a new one with Raft.bootstrap")
-        self.state.running = RunningState.RUNNING
+        self.state.running = RunningState.STARTING
         try:
             await self._start()
+            self.state.running = RunningState.RUNNING
+            self.state.notify()
             await self._watch_tasks()
         except asyncio.CancelledError:
             raise
@@ -151,7 +155,7 @@ class RaftNode:
     async def quit(self) -> None:
         """Stop this node; the cluster keeps it as a member. Returns once all is released."""
         if self.state.running is RunningState.NEW:
-            self.state.running = RunningState.RUNNING
+            self._quit_before_run = True
             await self._end()
         self._stop.set()
         await self._finished.wait()
@@ -176,7 +180,6 @@ class RaftNode:
         )
         await self._transport.start(handshake, endpoint)
         self._transport.update_peers(self.state.membership.peers)
-        self.started.set()
         if self._should_campaign_at_once():
             self._inbox.put_call(self._campaign)
 
