@@ -1,0 +1,128 @@
+"""`raftify-cli describe logs`: the entries of a log directory, one line each."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.cells import cell_len, set_cell_size
+
+from raftify.cli.console import make_console, print_json
+from raftify.cli.entries import view_entry
+from raftify.core.types import Entry
+from raftify.errors import Compacted, ConfigError
+from raftify.storage.log_reader import LogReader
+
+_KIND_WIDTH = len("conf-change-v2")
+_SIZE_WIDTH = 8
+_LEAST_WORDS_WIDTH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which entries to show: both ends are included, None is the log's own end.
+
+    Of those, `limit` leaves the first so many, `tail` the last so many.
+    """
+
+    first: int | None = None
+    last: int | None = None
+    limit: int | None = None
+    tail: int | None = None
+
+    def bounds(self, first_index: int, last_index: int) -> tuple[int, int]:
+        """Return the half-open range that is left of a log from `first_index` to `last_index`.
+
+        Raises:
+            ConfigError: the range asked for is turned around.
+        """
+        if self.first is not None and self.last is not None and self.first > self.last:
+            raise ConfigError(f"--from {self.first} lies behind --to {self.last}")
+        low = first_index if self.first is None else max(self.first, first_index)
+        high = (last_index if self.last is None else min(self.last, last_index)) + 1
+        high = max(low, high)
+        if self.limit is not None:
+            high = min(high, low + self.limit)
+        if self.tail is not None:
+            low = max(low, high - self.tail)
+        return low, high
+
+
+def describe_logs(path: Path, selection: Selection, *, raw: bool) -> None:
+    """Print the entries of the log at `path`, reading only as much as is being printed.
+
+    Raises:
+        ConfigError: the selection makes no sense.
+        StorageError: there is no log at `path`, or it is damaged; what was read before is printed.
+    """
+    with LogReader.open(path) as reader:
+        low, high = selection.bounds(reader.first_index, reader.last_index)
+        entries = _entries(reader, low, high)
+        if raw:
+            for entry in entries:
+                _print_raw(entry)
+        else:
+            _print_table(reader, entries, high)
+
+
+def _entries(reader: LogReader, low: int, high: int) -> Iterator[Entry]:
+    """Yield the entries of `[low, high)` but those that the running node discards meanwhile."""
+    while low < high:
+        try:
+            for entry in reader.entries(low, high):
+                yield entry
+                low = entry.index + 1
+        except Compacted:
+            reader.refresh()
+            if reader.first_index <= low:
+                raise
+            low = reader.first_index
+
+
+def _print_raw(entry: Entry) -> None:
+    view = view_entry(entry)
+    print_json(
+        {
+            "index": entry.index,
+            "term": entry.term,
+            "type": view.kind,
+            "size": len(entry.data),
+            **view.content,
+        }
+    )
+
+
+def _print_table(reader: LogReader, entries: Iterator[Entry], high: int) -> None:
+    console = make_console()
+    index_width = max(len("index"), len(str(high)))
+    term_width = max(len("term"), len(str(reader.hard_state.term)))
+    words_width = max(
+        _LEAST_WORDS_WIDTH,
+        console.width - index_width - term_width - _KIND_WIDTH - _SIZE_WIDTH - 4 * 2,
+    )
+    console.print(
+        f"{'index':>{index_width}}  {'term':>{term_width}}  {'type':<{_KIND_WIDTH}}  "
+        f"{'size':>{_SIZE_WIDTH}}  data",
+        style="bold",
+    )
+    shown = 0
+    for entry in entries:
+        view = view_entry(entry, words_width)
+        sys.stdout.write(
+            f"{entry.index:>{index_width}}  {entry.term:>{term_width}}  "
+            f"{view.kind:<{_KIND_WIDTH}}  {len(entry.data):>{_SIZE_WIDTH}}  "
+            f"{_fit(view.words, words_width)}\n"
+        )
+        shown += 1
+    first, last = reader.first_index, reader.last_index
+    whole = f"entries {first} to {last}" if last >= first else "no entries"
+    console.print(f"{shown} shown; the log holds {whole}", style="dim")
+
+
+def _fit(text: str, width: int) -> str:
+    """Cut `text` to `width` columns of a terminal, where some characters take two."""
+    if cell_len(text) <= width:
+        return text
+    return set_cell_size(text.rstrip("…"), width - 1).rstrip() + "…"

@@ -1,0 +1,102 @@
+"""`raftify-cli describe node`: what a running node says of itself."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rich.console import Console
+
+from raftify.cli.console import facts_table, make_console, print_json, rows_table
+from raftify.cli.membership_view import Json, by_id, membership_table, part
+from raftify.client import create_client
+
+#: Characters of the state machine's own description that a table shows.
+LONGEST_STATE_MACHINE: Final = 600
+
+_PROGRESS_COLUMNS = (
+    ("matched", "matched"),
+    ("next_idx", "next"),
+    ("state", "state"),
+    ("recent_active", "active"),
+    ("paused", "paused"),
+    ("inflight", "inflight"),
+    ("pending_snapshot", "snapshot"),
+)
+
+
+async def describe_node(address: str, *, timeout: float, cluster_id: str, raw: bool) -> None:
+    """Ask the node at `address` for its state and print it.
+
+    Raises:
+        ConfigError: the address cannot be read.
+        PeerUnreachable, DeadlineExceeded, PeerRefused: the node does not answer.
+    """
+    async with create_client(address, timeout=timeout, cluster_id=cluster_id) as client:
+        state = await client.debug_node()
+    if raw:
+        print_json(state)
+    else:
+        show_node(make_console(), state)
+
+
+def show_node(console: Console, state: Json) -> None:
+    """Print a node's state; what a node of another version leaves out is shown as missing."""
+    console.print(facts_table(f"Node {state.get('node_id', '?')}", _identity(state)))
+    console.print(facts_table("Log", _log(state)))
+    console.print(membership_table(part(state.get("membership"))))
+    progress = by_id(state.get("progress"))
+    if progress:
+        rows = [
+            (node_id, *(item.get(key) for key, _ in _PROGRESS_COLUMNS))
+            for node_id, item in progress
+        ]
+        titles = ("id", *(title for _, title in _PROGRESS_COLUMNS))
+        console.print(rows_table("Progress of each peer", titles, rows, numeric=3))
+    console.print(facts_table("Work", _work(state)))
+
+
+def _identity(state: Json) -> list[tuple[str, object]]:
+    leader_id, elapsed = state.get("leader_id"), state.get("election_elapsed", "?")
+    leader = f"node {leader_id} at {state.get('leader_address') or 'unknown address'}"
+    return [
+        ("address", state.get("address")),
+        ("cluster", state.get("cluster_id")),
+        ("incarnation", state.get("incarnation")),
+        ("running", state.get("running_state")),
+        ("role", state.get("role")),
+        ("term", state.get("term")),
+        ("vote", f"node {state['vote']}" if state.get("vote") else None),
+        ("leader", leader if leader_id else "none known"),
+        ("election timer", f"{elapsed} of {state.get('randomized_election_timeout', '?')} ticks"),
+    ]
+
+
+def _log(state: Json) -> list[tuple[str, object]]:
+    snapshot = state.get("snapshot_index")
+    return [
+        ("entries", f"{state.get('first_index', '?')} to {state.get('last_index', '?')}"),
+        ("committed", state.get("committed")),
+        ("applied", state.get("applied")),
+        ("persisted", state.get("persisted")),
+        (
+            "snapshot",
+            f"index {snapshot}, term {state.get('snapshot_term', '?')}" if snapshot else "none",
+        ),
+    ]
+
+
+def _work(state: Json) -> list[tuple[str, object]]:
+    waiting = part(state.get("waiting"))
+    return [
+        ("waiting proposals", waiting.get("proposals")),
+        ("waiting reads", waiting.get("reads")),
+        ("waiting changes", waiting.get("conf_changes")),
+        ("inbox", state.get("inbox")),
+        ("state machine", _clipped(state.get("state_machine"))),
+    ]
+
+
+def _clipped(text: object) -> object:
+    if isinstance(text, str) and len(text) > LONGEST_STATE_MACHINE:
+        return f"{text[:LONGEST_STATE_MACHINE]}… (see --raw)"
+    return text
