@@ -14,7 +14,7 @@ from raftify.core.confchange_codec import decode_conf_change, decode_conf_change
 from raftify.core.config import RaftConfig
 from raftify.core.memory_storage import MemoryStorage
 from raftify.core.raft_core import RaftCore
-from raftify.core.raw_node import RawNode
+from raftify.core.raw_node import RawNode, SnapshotStatus
 from raftify.core.read_only import ReadState
 from raftify.core.ready import LightReady, Ready
 from raftify.core.types import (
@@ -214,7 +214,14 @@ class Network:
     def collect(self) -> list[Message]:
         """Let every node do its work, and return what gets through."""
         sent = [message for node in self.nodes.values() for message in node.process()]
-        return [message for message in sent if self._passes(message)]
+        passing = [message for message in sent if self._passes(message)]
+        for message in sent:
+            if message.msg_type is MessageType.SNAPSHOT:
+                # As a transport does, which knows whether the file arrived.
+                arrived = any(message is one for one in passing)
+                status = SnapshotStatus.FINISH if arrived else SnapshotStatus.FAILURE
+                self.nodes[message.from_].raw.report_snapshot(message.to, status)
+        return passing
 
     def deliver(self, messages: Iterable[Message]) -> None:
         """Hand messages over; a node may refuse one."""
@@ -290,21 +297,27 @@ def take(raw: RawNode) -> list[Message]:
     return messages
 
 
+def role(raw: RawNode) -> Role:
+    """Return a node's role, afresh each time."""
+    return raw.raft.role
+
+
 def lead(raw: RawNode) -> None:
     """Make a node leader by the votes of everybody, its empty entry durable, nothing sent."""
     raw.campaign()
-    core = raw.raft
-    while core.role is not Role.LEADER:
-        pre = core.role is Role.PRE_CANDIDATE
-        msg_type = (
-            MessageType.REQUEST_PRE_VOTE_RESPONSE if pre else MessageType.REQUEST_VOTE_RESPONSE
-        )
-        term = core.term + 1 if pre else core.term
-        for voter in core.tracker.conf.voters.ids() - {core.id}:
-            if core.role is not Role.LEADER and (core.role is Role.PRE_CANDIDATE) == pre:
-                core.step(Message(msg_type, from_=voter, to=core.id, term=term))
+    if role(raw) is Role.PRE_CANDIDATE:
+        vote(raw, MessageType.REQUEST_PRE_VOTE_RESPONSE, raw.raft.term + 1)
+    if role(raw) is Role.CANDIDATE:
+        vote(raw, MessageType.REQUEST_VOTE_RESPONSE, raw.raft.term)
+    assert role(raw) is Role.LEADER
     persist(raw)
     take(raw)
+
+
+def vote(raw: RawNode, msg_type: MessageType, term: int) -> None:
+    """Give a candidate the votes of everybody else."""
+    for voter in raw.raft.tracker.conf.voters.ids() - {raw.raft.id}:
+        raw.raft.step(Message(msg_type, from_=voter, to=raw.raft.id, term=term))
 
 
 def persist(raw: RawNode) -> Ready:
