@@ -89,7 +89,7 @@ async def _serve_echo() -> None:
         return bound
 
     await serve_commands({"port": port})
-    await server.stop(grace=None)
+    await server.stop(grace=1.0)
 
 
 if __name__ == "__main__":

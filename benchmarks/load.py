@@ -39,20 +39,25 @@ def percentile(ordered: Sequence[float], fraction: float) -> float:
     return ordered[max(0, -(-round(fraction * 1000) * len(ordered) // 1000) - 1)]
 
 
-async def run_round(propose: Propose, *, in_flight: int, seconds: float) -> Round:
+async def run_round(
+    propose: Propose,
+    *,
+    in_flight: int,
+    seconds: float,
+    clock: Callable[[], float] = perf_counter,
+) -> Round:
     """Keep `in_flight` proposals of 100 bytes under way for `seconds`.
 
     Only those that returned within that time count; each must have succeeded.
     """
     latencies: list[float] = []
-    begin = perf_counter()
-    end = begin + seconds
+    end = clock() + seconds
 
     async def keep_one_in_flight() -> None:
-        started = perf_counter()
+        started = clock()
         while started < end:
             await propose(PAYLOAD)
-            returned = perf_counter()
+            returned = clock()
             if returned <= end:
                 latencies.append(returned - started)
             started = returned

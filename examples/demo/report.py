@@ -14,7 +14,6 @@ from examples.demo.writers import History
 from examples.process_cluster import NodeState
 
 BARS = " ▁▂▃▄▅▆▇█"
-ROLE_STYLES = {"leader": "bold green", "follower": "cyan"}
 
 
 def show_nodes(
@@ -22,22 +21,27 @@ def show_nodes(
 ) -> None:
     """Print one row per node; None stands for a node that is not running."""
     table = Table(box=box.ROUNDED)
-    for heading in ("node", "process", "address", "role"):
+    for heading in ("node", "process", "port", "role"):
         table.add_column(heading)
-    for heading in ("term", "leader", "log ends at", "committed", "applied", "writes"):
+    for heading in ("term", "committed", "applied", "writes"):
         table.add_column(heading, justify="right")
     for node_id, state in sorted(states.items()):
         if state is None:
             table.add_row(str(node_id), "-", "-", Text("killed", "bold red"))
             continue
-        role = str(state["role"]).lower()
         table.add_row(
-            str(node_id), str(pids[node_id]), str(state["address"]),
-            Text(role, ROLE_STYLES.get(role, "yellow")), str(state["term"]),
-            str(state["leader_id"]), f"{state['last_index']:,}", f"{state['committed']:,}",
-            f"{state['applied']:,}", f"{state['writes']:,}",
+            str(node_id), str(pids[node_id]), str(state["address"]).rpartition(":")[2],
+            _role(state), str(state["term"]), f"{state['committed']:,}", f"{state['applied']:,}",
+            f"{state['writes']:,}",
         )  # fmt: skip
     console.print(table)
+
+
+def _role(state: NodeState) -> Text:
+    role = str(state["role"])
+    if role == "follower" and state["leader_id"]:
+        return Text(f"follows {state['leader_id']}", "cyan")
+    return Text(role, "bold green" if role == "leader" else "yellow")
 
 
 def show_stream(console: Console, history: History, killed_at: float) -> None:

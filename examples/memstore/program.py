@@ -19,7 +19,7 @@ import raftify
 from examples.memstore.store import HashStore
 from examples.memstore.web import StoreApi
 from raftify import Config, Raft
-from raftify.errors import RaftifyError
+from raftify.errors import AddressInUse, RaftifyError
 from raftify.peers import Address
 
 logger = logging.getLogger("memstore")
@@ -51,6 +51,10 @@ def run_program(program: Coroutine[None, None, None], *, verbose: bool) -> int:
         with asyncio.Runner(loop_factory=raftify.new_event_loop) as runner:
             runner.run(program)
     except CannotStart as error:
+        print(f"memstore: {error}", file=sys.stderr)
+        return 2
+    except AddressInUse as error:
+        # Known only once the node runs, and then never after it has begun to work.
         print(f"memstore: {error}", file=sys.stderr)
         return 2
     except RaftifyError as error:

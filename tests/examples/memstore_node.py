@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Self
 
@@ -83,9 +84,10 @@ class MemstoreNode:
     async def request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, str]:
         """Return status and body of one request."""
         timeout = aiohttp.ClientTimeout(total=START_SECONDS)
+        url = f"http://{self.web_addr}{path}"
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            session.request(method, f"http://{self.web_addr}{path}", data=body) as response,
+            session.request(method, url, data=None if body is None else BytesIO(body)) as response,
         ):
             return response.status, await response.text()
 

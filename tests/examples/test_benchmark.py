@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,12 @@ def test_the_median_is_taken_of_each_figure() -> None:
     assert Round.median(rounds) == Round(200, 3, 60)
 
 
+def clock_of(milliseconds: int) -> Callable[[], float]:
+    """Return a clock that goes on by `milliseconds` each time it is read."""
+    ticks = itertools.count(0, milliseconds)
+    return lambda: next(ticks) / 1000
+
+
 async def test_a_round_keeps_as_many_in_flight_as_asked() -> None:
     under_way, most = 0, 0
 
@@ -39,10 +47,20 @@ async def test_a_round_keeps_as_many_in_flight_as_asked() -> None:
         under_way -= 1
         return b""
 
-    done = await run_round(propose, in_flight=7, seconds=0.02)
+    done = await run_round(propose, in_flight=7, seconds=0.1, clock=clock_of(1))
     assert most == 7
-    assert done.writes_per_second > 0
     assert 0 < done.p50_ms <= done.p99_ms
+
+
+async def test_only_what_returned_in_time_counts() -> None:
+    async def propose(_data: bytes) -> bytes:
+        return b""
+
+    # Read at 0 ms, 30, and then after each write: those at 60 and 90 are in time.
+    done = await run_round(propose, in_flight=1, seconds=0.1, clock=clock_of(30))
+    assert (done.writes_per_second, done.p50_ms) == (20, pytest.approx(30))
+    with pytest.raises(RuntimeError, match="is the cluster alive"):
+        await run_round(propose, in_flight=1, seconds=0.01, clock=clock_of(8))
 
 
 async def test_a_write_that_fails_ends_the_round() -> None:

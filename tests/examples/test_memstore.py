@@ -149,10 +149,10 @@ async def cannot_start(node: MemstoreNode, *options: str) -> str:
     """Start `node`, which must fail with code 2 and one line; return the line."""
     await node.spawn(*options)
     assert await node.ended() == 2, node.errors()
-    lines = node.errors().splitlines()
-    assert len(lines) == 1, lines
-    assert lines[0].startswith("memstore: ")
-    return lines[0]
+    # What the node itself logs has a time in front.
+    (line,) = [line for line in node.errors().splitlines() if line.startswith("memstore: ")]
+    assert "Traceback" not in node.errors()
+    return line
 
 
 async def test_what_keeps_a_node_from_starting_is_said_in_one_line(tmp_path: Path) -> None:
@@ -164,9 +164,9 @@ async def test_what_keeps_a_node_from_starting_is_said_in_one_line(tmp_path: Pat
         assert "cannot answer HTTP on" in await cannot_start(
             other, "--web-server", running.web_addr
         )
-        assert "AddressInUse" in await cannot_start(other, "--raft-addr", running.raft_addr)
+        assert "cannot listen at" in await cannot_start(other, "--raft-addr", running.raft_addr)
         assert "ConfigError" in await cannot_start(other, "--raft-addr", "nowhere")
-        assert "ConfigError" in await cannot_start(other, "--tick", "-1")
+        assert "tick_interval must be" in await cannot_start(other, "--tick", "-1")
         (silent,) = free_ports(1)
         line = await cannot_start(
             MemstoreNode(tmp_path / "c"),

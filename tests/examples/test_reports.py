@@ -32,13 +32,13 @@ def test_silence_shows_as_a_gap_and_a_single_write_does_not() -> None:
 def test_a_killed_node_is_shown_as_such() -> None:
     where, out = console()
     state = {
-        "address": "127.0.0.1:1", "role": "leader", "term": 2, "leader_id": 1,
-        "last_index": 1000, "committed": 999, "applied": 998, "writes": 997,
+        "address": "127.0.0.1:4000", "role": "follower", "term": 2, "leader_id": 3,
+        "committed": 1000, "applied": 998, "writes": 997,
     }  # fmt: skip
     show_nodes(where, {1: state, 2: None}, {1: 4711})
     rows = [line.split("│")[1:-1] for line in out.getvalue().splitlines() if "│" in line]
     assert [cell.strip() for cell in rows[1]] == [
-        "1", "4711", "127.0.0.1:1", "leader", "2", "1", "1,000", "999", "998", "997"
+        "1", "4711", "4000", "follows 3", "2", "1,000", "998", "997"
     ]  # fmt: skip
     assert rows[2][0].strip() == "2"
     assert rows[2][3].strip() == "killed"
