@@ -1,7 +1,7 @@
 """Replicate any state machine with the Raft consensus algorithm.
 
-Implement `AbstractStateMachine`, give it to `Raft.bootstrap` with a storage, run it, and propose. See
-the README for a quick guide.
+Implement `AbstractStateMachine`, give it to `Raft.bootstrap` with a storage, run it, and propose.
+See the README for a quick guide.
 
     Layers, each importing only what stands before it:
     errors < core < wire < peers, state_machine < records, config < storage, transport

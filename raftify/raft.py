@@ -66,7 +66,8 @@ class Raft:
         Args:
             node_id: unique in the cluster for ever, from 1 upwards.
             raft_addr: `host:port` to listen on, and at which the other nodes reach this one.
-            log_storage: belongs to the node from here on, which closes it at its end.
+            log_storage: belongs to the node from here on; it is closed at the node's end, and if
+                this raises.
             fsm: the state machine; empty, as it was before its first entry.
             config: settings; the defaults suit machines in one data centre.
             logger: where the node writes what an operator wants to know.
@@ -86,16 +87,22 @@ class Raft:
             )
         if not isinstance(fsm, AbstractStateMachine):
             raise ConfigError(f"fsm is {type(fsm).__name__}, no AbstractStateMachine")
-        prepare_store(log_storage, node_id=node_id, address=address, config=config, logger=logger)
-        node = RaftNode(
-            address=address,
-            config=config,
-            storage=log_storage,
-            state_machine=fsm,
-            transport=transport or GrpcTransport(address, config, logger),
-            random=random or Random(),
-            logger=logger,
-        )
+        try:
+            prepare_store(
+                log_storage, node_id=node_id, address=address, config=config, logger=logger
+            )
+            node = RaftNode(
+                address=address,
+                config=config,
+                storage=log_storage,
+                state_machine=fsm,
+                transport=transport or GrpcTransport(address, config, logger),
+                random=random or Random(),
+                logger=logger,
+            )
+        except BaseException:
+            log_storage.close()
+            raise
         return cls(node)
 
     async def run(self) -> None:
@@ -150,7 +157,12 @@ class Raft:
         change = ConfChangeV2(
             changes=(ConfChangeSingle(ConfChangeType.REMOVE_NODE, self.get_id()),)
         )
-        await self.change_config(change, timeout=timeout)
+        self._node.leaving = True
+        try:
+            await self.change_config(change, timeout=timeout)
+        except BaseException:
+            self._node.leaving = False
+            raise
         await self.quit()
 
     # -- joining ----------------------------------------------------------------------------

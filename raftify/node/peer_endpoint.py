@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import BinaryIO
 
 from raftify.core.types import Message, Snapshot
@@ -12,6 +12,7 @@ from raftify.node.config_changes import was_removed
 from raftify.node.inbox import Inbox
 from raftify.node.local_api import LocalApi
 from raftify.node.local_state import LocalState
+from raftify.peers import Peer
 from raftify.records import SnapshotDescriptor, SnapshotSink
 from raftify.storage.base import StableStorage
 from raftify.transport.interface import Handshake
@@ -20,8 +21,9 @@ from raftify.transport.interface import Handshake
 class PeerEndpoint:
     """Implements `PeerService`. Messages go to the inbox and nowhere else.
 
-    `on_met(node_id, incarnation)` is called for a peer met for the first time, `on_refused` when
-    a member of the cluster refuses this node for good.
+    `on_met(node_id, incarnation)` is called for a peer met for the first time, `on_invited` when
+    one calls while this node has no membership yet, `on_refused` when a member of the cluster
+    refuses this node for good.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class PeerEndpoint:
         report_unreachable: Callable[[int], None],
         report_snapshot: Callable[[int, bool], None],
         on_met: Callable[[int, str], None],
+        on_invited: Callable[[Mapping[int, Peer]], None],
         on_refused: Callable[[RaftifyError], None],
         logger: logging.Logger,
     ) -> None:
@@ -43,6 +46,7 @@ class PeerEndpoint:
         self._report_unreachable = report_unreachable
         self._report_snapshot = report_snapshot
         self._on_met = on_met
+        self._on_invited = on_invited
         self._on_refused = on_refused
         self._logger = logger
         self._incarnations = storage.known_incarnations()
@@ -83,6 +87,10 @@ class PeerEndpoint:
                 "with an empty log directory and join again with Raft.request_id"
             )
         self._check_incarnation(handshake.from_id, handshake.from_incarnation)
+        if not membership.peers and handshake.from_address:
+            # A leader has begun to send the log; only it knows who is in the cluster.
+            caller = Peer(handshake.from_id, handshake.from_address, handshake.from_incarnation)
+            self._on_invited({caller.node_id: caller})
 
     def _check_incarnation(self, node_id: int, incarnation: str) -> None:
         peer = self._state.membership.peers.get(node_id)

@@ -11,7 +11,7 @@ from random import Random
 from raftify.config import Config
 from raftify.core.raw_node import RawNode, SnapshotStatus
 from raftify.core.types import Entry, Snapshot
-from raftify.errors import ConfigError, NodeStopped, RaftifyError, Rejected
+from raftify.errors import ConfigError, NodeRemoved, NodeStopped, RaftifyError, Rejected
 from raftify.node.applier import Applier
 from raftify.node.core_storage import CoreStorage
 from raftify.node.core_task import CoreTask
@@ -60,8 +60,11 @@ class RaftNode:
         self._logger = logger
         self._stop = asyncio.Event()
         self._refused: RaftifyError | None = None
+        #: Set while this node asks to be removed: being removed is then no failure.
+        self.leaving = False
         self._finished = asyncio.Event()
         self._quit_before_run = False
+        self._met: dict[int, Peer] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._storage_worker, self._machine_worker, self._writer = workers or (
             ThreadWorker("raftify-storage"),
@@ -166,7 +169,9 @@ class RaftNode:
             await self._applier.restore_now(snapshot)
             self.state.delivered = snapshot.metadata.index
         identity = self.state.identity
-        handshake = Handshake(identity.cluster_id, identity.node_id, identity.incarnation, 0)
+        handshake = Handshake(
+            identity.cluster_id, identity.node_id, identity.incarnation, 0, self.state.address
+        )
         endpoint = PeerEndpoint(
             api=self.api,
             state=self.state,
@@ -175,6 +180,7 @@ class RaftNode:
             report_unreachable=self._raw.report_unreachable,
             report_snapshot=self._report_snapshot,
             on_met=self._on_met,
+            on_invited=self.meet,
             on_refused=self._on_refused,
             logger=self._logger,
         )
@@ -301,6 +307,8 @@ class RaftNode:
         )
 
     def _on_refused(self, error: RaftifyError) -> None:
+        if self.leaving and isinstance(error, NodeRemoved):
+            return  # a peer was quicker to say that it happened than the call that asked for it
         self._refused = error
         self._stop.set()
 
@@ -316,7 +324,7 @@ class RaftNode:
         )
 
     def connect(
-        self, address: str, _config: Config, *, cluster_id: str = "", to_id: int = 0
+        self, address: str, config: Config, *, cluster_id: str = "", to_id: int = 0
     ) -> RemoteNode:
         """Reach another node over this node's own transport, which knows its cluster."""
         return self._transport.connect(address, to_id=to_id)
@@ -324,7 +332,8 @@ class RaftNode:
     def meet(self, peers: Mapping[int, Peer]) -> None:
         """Make the members known to a node that has no membership yet, so that it can answer."""
         if not self.state.membership.peers:
-            self._transport.update_peers(peers)
+            self._met.update(peers)
+            self._transport.update_peers(self._met)
 
     def _keep(self, work: Coroutine[object, object, None], what: str) -> None:
         """Run `work` beside the node. What goes wrong is logged; it is nothing Raft relies on."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from raftify.core.types import Message, MessageType
 from raftify.errors import AddressInUse, NodeStopped, PeerRefused, PeerUnreachable, RaftifyError
@@ -131,7 +132,7 @@ class MemoryTransport(Transport):
         if there is None or there.service is None:
             raise PeerUnreachable(f"nobody listens at {address}")
         hello = self._handshake
-        there.service.greet(Handshake(hello.cluster_id, hello.from_id, hello.from_incarnation, to))
+        there.service.greet(replace(hello, to_id=to))
         copied = message_from_wire(message_to_wire(message))
         if copied.msg_type is MessageType.SNAPSHOT:
             await self._send_snapshot(to, copied, there.service)

@@ -18,6 +18,7 @@ CLUSTER_KEY: Final = "raftify-cluster"
 FROM_KEY: Final = "raftify-from"
 INCARNATION_KEY: Final = "raftify-incarnation"
 TO_KEY: Final = "raftify-to"
+ADDRESS_KEY: Final = "raftify-address"
 PROTOCOL_KEY: Final = "raftify-protocol"
 #: In the answer's initial metadata, once the handshake was accepted: who answers.
 ACCEPTED_KEY: Final = "raftify-accepted-by"
@@ -34,6 +35,7 @@ def peer_metadata(handshake: Handshake) -> Metadata:
         (FROM_KEY, str(handshake.from_id)),
         (INCARNATION_KEY, quote(handshake.from_incarnation)),
         (TO_KEY, str(handshake.to_id)),
+        (ADDRESS_KEY, quote(handshake.from_address)),
     )
 
 
@@ -66,6 +68,7 @@ def read_handshake(metadata: Iterable[tuple[str, str | bytes]] | None) -> Handsh
         from_id=from_id,
         from_incarnation=unquote(said[INCARNATION_KEY]),
         to_id=_number(said, TO_KEY),
+        from_address=unquote(said.get(ADDRESS_KEY, "")),
     )
 
 

@@ -20,12 +20,17 @@ from raftify.records import SnapshotSink
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """Said at the start of every call between nodes. A mismatch is refused with PeerRefused."""
+    """Said at the start of every call between nodes. A mismatch is refused with PeerRefused.
+
+    `from_address` is where the caller can be reached; a node that has no membership yet answers
+    there.
+    """
 
     cluster_id: str
     from_id: int
     from_incarnation: str
     to_id: int
+    from_address: str = ""
 
 
 class NodeApi(Protocol):

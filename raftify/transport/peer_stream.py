@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from dataclasses import replace
 from typing import Final
 
 import grpc
@@ -57,9 +58,7 @@ class PeerStream:
         self.address = address
         self._peer_id = peer_id
         self._name = f"node {peer_id} at {address}"
-        self._metadata = peer_metadata(
-            Handshake(handshake.cluster_id, handshake.from_id, handshake.from_incarnation, peer_id)
-        )
+        self._metadata = peer_metadata(replace(handshake, to_id=peer_id))
         self._config = config
         self._service = service
         self._source = source

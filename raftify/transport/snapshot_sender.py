@@ -8,6 +8,7 @@ import random
 import zlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import BinaryIO, Final
 
 import grpc
@@ -142,9 +143,7 @@ class SnapshotSender:
                 open_channel(self._addresses[peer_id], self._config)
             )
             call: _Call = channel.stream_unary(_METHOD)(
-                metadata=peer_metadata(
-                    Handshake(own.cluster_id, own.from_id, own.from_incarnation, peer_id)
-                ),
+                metadata=peer_metadata(replace(own, to_id=peer_id)),
                 timeout=self._config.snapshot_timeout,
             )
             stack.callback(call.cancel)

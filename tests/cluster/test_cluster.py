@@ -234,7 +234,6 @@ async def test_a_learner_follows_and_is_promoted(tmp_path: Path) -> None:
         address = free_address()
         ticket = await Raft.request_id(address, founder.address)
         learner = cluster.start(ticket.reserved_id, address)
-        learner.raft._node.meet(ticket.peers)
         add = ConfChangeSingle(ConfChangeType.ADD_LEARNER_NODE, learner.id)
         await founder.raft.change_config(ConfChangeV2(changes=(add,)), {learner.id: address})
         await founder.raft.propose(b"a")
