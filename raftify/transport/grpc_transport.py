@@ -8,6 +8,7 @@ import logging
 import random
 import socket
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import grpc
 
@@ -22,6 +23,9 @@ from raftify.transport.remote_node import GrpcRemoteNode
 from raftify.transport.servicer import RaftServicer
 from raftify.transport.snapshot_sender import SnapshotSender
 from raftify.transport.status import settle
+
+#: Seconds for the last bytes of calls that have ended already.
+_SERVER_GRACE: Final = 0.5
 
 
 class GrpcTransport(Transport):
@@ -145,7 +149,8 @@ class GrpcTransport(Transport):
             await self._servicer.close(grace=max(deadline - loop.time(), 0))
         if self._server is not None:
             server, self._server = self._server, None
-            await server.stop(None)
+            # Nothing is under way any more; without a grace gRPC reports even that as an error.
+            await server.stop(_SERVER_GRACE)
 
     def _retire(self, stream: PeerStream) -> None:
         closing = asyncio.get_running_loop().create_task(

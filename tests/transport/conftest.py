@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -12,3 +13,12 @@ async def machines() -> AsyncIterator[Machines]:
     running = Machines()
     yield running
     await running.stop()
+
+
+@pytest.fixture
+def silent_address() -> Iterator[str]:
+    """An address where the kernel accepts connections and nobody ever says a word."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"

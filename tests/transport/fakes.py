@@ -95,8 +95,8 @@ class FakeNode:
         self.changed = asyncio.Condition()
         self._notifying: set[asyncio.Task[None]] = set()
 
-    async def until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(PATIENCE), self.changed:
+    async def until(self, condition: Callable[[], object], *, patience: float = PATIENCE) -> None:
+        async with asyncio.timeout(patience), self.changed:
             await self.changed.wait_for(condition)
 
     def _notify(self) -> None:

@@ -337,5 +337,5 @@ class TestLogging:
             await one.node.until(lambda: len(one.node.unreachable) >= 3)
             await one.transport.stop(grace=1)
         lines = [(r.levelname, r.getMessage().split(":")[0]) for r in caplog.records]
-        where = f"node 2 at 127.0.0.1"
+        where = "node 2 at 127.0.0.1"
         assert lines == [("INFO", f"connected to {where}"), ("INFO", f"no connection to {where}")]

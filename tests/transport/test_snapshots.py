@@ -1,0 +1,470 @@
+"""Snapshots between nodes: whole or not at all, in bounded memory."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import threading
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import grpc
+import pytest
+
+from raftify.config import Config
+from raftify.core.types import Message, MessageType, Snapshot, SnapshotMetadata
+from raftify.errors import (
+    MalformedMessage,
+    PeerRefused,
+    RaftifyError,
+    SnapshotOutOfDate,
+    StorageFull,
+)
+from raftify.records import SnapshotDescriptor
+from raftify.transport import snapshot_sender
+from raftify.transport.handshake import peer_metadata
+from raftify.transport.interface import Handshake
+from raftify.transport.status import typed_error_in
+from raftify.wire import codec
+from raftify.wire import raft_service_pb2 as pb
+from tests.transport.fakes import (
+    CLUSTER,
+    FakeNode,
+    FileSink,
+    Machines,
+    Running,
+    message,
+    snapshot_message,
+)
+
+SMALL_CHUNKS = Config(snapshot_chunk_bytes=1000)
+
+
+@pytest.fixture
+async def pair(machines: Machines, tmp_path: Path) -> tuple[Running, Running]:
+    one = await machines.start(1, config=SMALL_CHUNKS)
+    two = await machines.start(2, node=FakeNode(2, directory=tmp_path))
+    one.knows(two)
+    return one, two
+
+
+async def test_a_snapshot_arrives_as_a_file_and_then_as_a_message(
+    pair: tuple[Running, Running], tmp_path: Path
+) -> None:
+    one, two = pair
+    data = bytes(range(256)) * 40
+    one.node.snapshot_bytes = data
+    sent = snapshot_message(2, 1, data)
+    one.transport.send([sent])
+    await one.node.until(lambda: one.node.snapshots)
+    assert one.node.snapshots == [(2, True)]
+    assert two.node.received == [sent]
+    assert (tmp_path / "file10.snapshot").read_bytes() == data
+
+
+async def test_a_snapshot_without_a_file_is_its_message_only(
+    pair: tuple[Running, Running], tmp_path: Path
+) -> None:
+    one, two = pair
+    sent = snapshot_message(2, 1, None)
+    one.transport.send([sent])
+    await one.node.until(lambda: one.node.snapshots)
+    assert (one.node.snapshots, two.node.received) == ([(2, True)], [sent])
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_an_empty_file_is_a_file(pair: tuple[Running, Running], tmp_path: Path) -> None:
+    one, _ = pair
+    one.node.snapshot_bytes = b""
+    one.transport.send([snapshot_message(2, 1, b"")])
+    await one.node.until(lambda: one.node.snapshots)
+    assert one.node.snapshots == [(2, True)]
+    assert (tmp_path / "file10.snapshot").read_bytes() == b""
+
+
+async def test_messages_pass_while_a_snapshot_is_held_up(pair: tuple[Running, Running]) -> None:
+    """camunda#6269: what a snapshot takes must not cost the leader its heartbeats."""
+    one, two = pair
+    held = _HeldFile(b"x" * 5000)
+    one.node.open_file = lambda: held
+    one.transport.send([snapshot_message(2, 1, b"x" * 5000)])
+    await asyncio.to_thread(held.reached.wait)
+    one.transport.send([message(2, 1, 1, MessageType.HEARTBEAT)])
+    await two.node.until(lambda: two.node.received)
+    assert one.node.snapshots == []
+    held.release.set()
+    await one.node.until(lambda: one.node.snapshots)
+    assert one.node.snapshots == [(2, True)]
+
+
+class _HeldFile(io.BytesIO):
+    """A file whose second read waits until the test lets it go on."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.reached = threading.Event()
+        self.release = threading.Event()
+        self._reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._reads += 1
+        if self._reads == 2:
+            self.reached.set()
+            assert self.release.wait(20)
+        return super().read(size)
+
+
+async def test_the_same_snapshot_is_not_sent_twice_at_once(pair: tuple[Running, Running]) -> None:
+    """redpanda#3245: a tight loop of resends."""
+    one, two = pair
+    held = _HeldFile(b"x" * 5000)
+    one.node.open_file = lambda: held
+    sent = snapshot_message(2, 1, b"x" * 5000)
+    one.transport.send([sent])
+    await asyncio.to_thread(held.reached.wait)
+    one.transport.send([sent, snapshot_message(2, 1, b"x" * 5000)])
+    held.release.set()
+    await one.node.until(lambda: one.node.snapshots)
+    one.transport.send([message(2, 1, 99)])
+    await two.node.until(lambda: len(two.node.received) == 2)
+    assert one.node.snapshots == [(2, True)]
+
+
+async def test_of_those_that_wait_only_the_newest_is_sent(pair: tuple[Running, Running]) -> None:
+    one, two = pair
+    held = _HeldFile(b"x" * 5000)
+    files: list[BinaryIO] = [held, io.BytesIO(b"newest")]
+    one.node.open_file = lambda: files.pop(0)
+    one.transport.send([snapshot_message(2, 1, b"x" * 5000, index=10)])
+    await asyncio.to_thread(held.reached.wait)
+    one.transport.send([snapshot_message(2, 1, b"waiting", index=11)])
+    one.transport.send([snapshot_message(2, 1, b"newest", index=12)])
+    held.release.set()
+    await one.node.until(lambda: len(one.node.snapshots) == 2)
+    assert one.node.snapshots == [(2, True), (2, True)]
+    assert [_index(m) for m in two.node.received] == [10, 12]
+
+
+def _index(m: Message) -> int:
+    assert m.snapshot is not None
+    return m.snapshot.metadata.index
+
+
+async def test_snapshots_to_several_peers_travel_at_once(
+    machines: Machines, tmp_path: Path
+) -> None:
+    one = await machines.start(1, config=SMALL_CHUNKS)
+    others = [
+        await machines.start(i, node=FakeNode(i, directory=tmp_path / str(i))) for i in (2, 3)
+    ]
+    for other in others:
+        assert other.node.directory is not None
+        other.node.directory.mkdir()
+    one.knows(*others)
+    held = [_HeldFile(b"x" * 5000), _HeldFile(b"x" * 5000)]
+    waiting: list[BinaryIO] = list(held)
+    one.node.open_file = lambda: waiting.pop()
+    one.transport.send([snapshot_message(i, 1, b"x" * 5000) for i in (2, 3)])
+    for file in held:
+        await asyncio.to_thread(file.reached.wait)
+    for file in held:
+        file.release.set()
+    await one.node.until(lambda: len(one.node.snapshots) == 2)
+    assert sorted(one.node.snapshots) == [(2, True), (3, True)]
+
+
+async def test_the_next_snapshot_gets_through_after_one_that_failed(
+    pair: tuple[Running, Running],
+) -> None:
+    """nebula#1769: a lost snapshot may not be the last."""
+    one, two = pair
+
+    def gone() -> BinaryIO:
+        raise SnapshotOutOfDate("the file is gone")
+
+    one.node.open_file = gone
+    one.transport.send([snapshot_message(2, 1, b"data")])
+    await one.node.until(lambda: one.node.snapshots)
+    one.node.open_file, one.node.snapshot_bytes = None, b"data"
+    one.transport.send([snapshot_message(2, 1, b"data")])
+    await one.node.until(lambda: len(one.node.snapshots) == 2)
+    assert one.node.snapshots == [(2, False), (2, True)]
+    assert len(two.node.received) == 1
+
+
+@pytest.mark.parametrize("to", [2, 3])
+async def test_an_unreachable_or_unknown_peer_is_reported(machines: Machines, to: int) -> None:
+    one, two = await machines.start(1), await machines.start(2)
+    one.knows(two)
+    await two.transport.stop(grace=0)
+    one.node.snapshot_bytes = b"data"
+    one.transport.send([snapshot_message(to, 1, b"data")])
+    await one.node.until(lambda: one.node.snapshots)
+    assert one.node.snapshots == [(to, False)]
+
+
+async def test_a_snapshot_to_a_peer_that_is_removed_ends(pair: tuple[Running, Running]) -> None:
+    one, two = pair
+    held = _HeldFile(b"x" * 5000)
+    one.node.open_file = lambda: held
+    one.transport.send([snapshot_message(2, 1, b"x" * 5000)])
+    await asyncio.to_thread(held.reached.wait)
+    one.knows()
+    await one.node.until(lambda: one.node.snapshots)
+    held.release.set()
+    assert one.node.snapshots == [(2, False)]
+    assert two.node.received == []
+
+
+async def test_an_aborted_snapshot_leaves_no_file(
+    pair: tuple[Running, Running], tmp_path: Path
+) -> None:
+    """rocketmq-rust#4992: temporary files that pile up."""
+    one, two = pair
+    held = _HeldFile(b"x" * 5000)
+    one.node.open_file = lambda: held
+    one.transport.send([snapshot_message(2, 1, b"x" * 5000)])
+    await asyncio.to_thread(held.reached.wait)
+    assert len(list(tmp_path.iterdir())) == 1
+    held.release.set()
+    await one.transport.stop(grace=0)
+    await two.transport.stop(grace=5)
+    assert list(tmp_path.iterdir()) == []
+    assert two.node.received == []
+
+
+async def test_a_receiver_that_is_full_says_so_and_keeps_nothing(
+    pair: tuple[Running, Running],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    one, two = pair
+
+    def full(self: FileSink, data: bytes, /) -> int:
+        raise StorageFull("no space left on the device")
+
+    monkeypatch.setattr(FileSink, "write", full)
+    one.node.snapshot_bytes = b"data"
+    one.transport.send([snapshot_message(2, 1, b"data")])
+    await one.node.until(lambda: one.node.snapshots)
+    assert one.node.snapshots == [(2, False)]
+    assert "StorageFull: no space left" in caplog.text
+    await two.transport.stop(grace=5)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_receiver_that_takes_nothing_is_given_up(
+    pair: tuple[Running, Running], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(snapshot_sender, "_STALL", 0.2)
+    one, two = pair
+    release = threading.Event()
+
+    def stuck(snapshot: Snapshot) -> None:
+        release.wait(20)
+
+    monkeypatch.setattr(two.node, "create_snapshot_sink", stuck)
+    data = bytes(4 << 20)
+    one.node.snapshot_bytes = data
+    try:
+        one.transport.send([snapshot_message(2, 1, data)])
+        await one.node.until(lambda: one.node.snapshots)
+    finally:
+        release.set()
+    assert one.node.snapshots == [(2, False)]
+    assert "did not take a chunk" in caplog.text
+
+
+async def test_a_snapshot_takes_no_longer_than_configured(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = await machines.start(1, config=Config(snapshot_timeout=0.2))
+    two = await machines.start(2)
+    one.knows(two)
+
+    async def never(messages: Sequence[Message]) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(two.node, "receive", never)
+    one.transport.send([snapshot_message(2, 1, None)])
+    await one.node.until(lambda: one.node.snapshots)
+    assert one.node.snapshots == [(2, False)]
+
+
+class TestWhatReceiversRefuse:
+    """Chunks sent by hand, as no sender of ours would."""
+
+    async def send(
+        self, to: Running, chunks: Sequence[pb.SnapshotChunk | bytes], handshake: Handshake
+    ) -> RaftifyError | None:
+        """Send `chunks`; return the error they are answered with."""
+
+        async def requests() -> AsyncIterator[bytes]:
+            for chunk in chunks:
+                yield chunk if isinstance(chunk, bytes) else chunk.SerializeToString()
+
+        async with grpc.aio.insecure_channel(to.address) as channel:
+            method: grpc.aio.StreamUnaryMultiCallable[bytes, bytes] = channel.stream_unary(
+                "/raftify.RaftService/InstallSnapshot"
+            )
+            try:
+                await method(requests(), metadata=peer_metadata(handshake))
+            except grpc.aio.AioRpcError as error:
+                assert error.code() in (
+                    grpc.StatusCode.INVALID_ARGUMENT,
+                    grpc.StatusCode.FAILED_PRECONDITION,
+                )
+                return typed_error_in(error)
+        return None
+
+    def chunks(self, data: bytes, m: Message | None = None) -> list[pb.SnapshotChunk]:
+        header = codec.message_to_wire(m or snapshot_message(2, 1, data))
+        half = len(data) // 2
+        return [
+            pb.SnapshotChunk(header=header),
+            pb.SnapshotChunk(data=data[:half], crc32=zlib.crc32(data[:half])),
+            pb.SnapshotChunk(offset=half, data=data[half:], crc32=zlib.crc32(data[half:])),
+        ]
+
+    @pytest.fixture
+    async def two(self, machines: Machines, tmp_path: Path) -> Running:
+        return await machines.start(2, node=FakeNode(2, directory=tmp_path))
+
+    async def refused(self, two: Running, chunks: Sequence[pb.SnapshotChunk | bytes]) -> str:
+        error = await self.send(two, chunks, Handshake(CLUSTER, 1, "store-1", 2))
+        assert isinstance(error, MalformedMessage)
+        await two.transport.stop(grace=5)
+        assert two.node.directory is not None
+        assert list(two.node.directory.iterdir()) == []
+        assert two.node.received == []
+        return str(error)
+
+    async def test_nothing_if_all_is_well(self, two: Running) -> None:
+        data = b"0123456789"
+        handshake = Handshake(CLUSTER, 1, "store-1", 2)
+        assert await self.send(two, self.chunks(data), handshake) is None
+        assert len(two.node.received) == 1
+
+    async def test_data_beside_the_header_counts(self, two: Running) -> None:
+        header, *_ = self.chunks(b"0123456789")
+        header.data, header.crc32 = b"0123456789", zlib.crc32(b"0123456789")
+        assert await self.send(two, [header], Handshake(CLUSTER, 1, "store-1", 2)) is None
+
+    async def test_a_chunk_with_a_wrong_checksum(self, two: Running) -> None:
+        chunks = self.chunks(b"0123456789")
+        chunks[1].crc32 ^= 1
+        assert "checksum" in await self.refused(two, chunks)
+
+    async def test_a_chunk_for_another_place(self, two: Running) -> None:
+        chunks = self.chunks(b"0123456789")
+        chunks[2].offset += 1
+        assert "byte 6" in await self.refused(two, chunks)
+
+    async def test_a_chunk_twice(self, two: Running) -> None:
+        chunks = self.chunks(b"0123456789")
+        assert "byte 0" in await self.refused(two, [*chunks[:2], chunks[1]])
+
+    async def test_too_little(self, two: Running) -> None:
+        assert "5 bytes" in await self.refused(two, self.chunks(b"0123456789")[:2])
+
+    async def test_more_than_announced(self, two: Running) -> None:
+        chunks = self.chunks(b"0123456789")
+        chunks.append(pb.SnapshotChunk(offset=10, data=b"!", crc32=zlib.crc32(b"!")))
+        assert "10 bytes" in await self.refused(two, chunks)
+
+    async def test_other_bytes_than_announced(self, two: Running) -> None:
+        chunks = self.chunks(b"abcdefghij", snapshot_message(2, 1, b"0123456789"))
+        assert "checksum" in await self.refused(two, chunks)
+
+    async def test_bytes_where_there_is_no_file(self, two: Running) -> None:
+        chunks = self.chunks(b"0123456789", snapshot_message(2, 1, None))
+        assert "0 bytes" in await self.refused(two, chunks)
+
+    async def test_no_header(self, two: Running) -> None:
+        assert "header" in await self.refused(two, self.chunks(b"0123456789")[1:])
+
+    async def test_nothing_at_all(self, two: Running) -> None:
+        assert "header" in await self.refused(two, [])
+
+    async def test_garbage(self, two: Running) -> None:
+        assert "SnapshotChunk" in await self.refused(two, [b"\xff\xff\xff"])
+
+    async def test_a_header_that_is_no_snapshot(self, two: Running) -> None:
+        assert "APPEND" in await self.refused(two, self.chunks(b"", message(2, 1)))
+
+    async def test_a_header_from_somebody_else(self, two: Running) -> None:
+        chunks = self.chunks(b"", snapshot_message(2, 3, None))
+        assert "node 3" in await self.refused(two, chunks)
+
+    async def test_a_file_id_that_names_a_path(self, two: Running) -> None:
+        descriptor = SnapshotDescriptor("../../etc/passwd", 0, 0)
+        m = Message(
+            msg_type=MessageType.SNAPSHOT,
+            to=2,
+            from_=1,
+            snapshot=Snapshot(descriptor.encode(), SnapshotMetadata(index=3)),
+        )
+        assert "passwd" in await self.refused(two, self.chunks(b"", m))
+
+    async def test_a_stranger(self, two: Running) -> None:
+        error = await self.send(two, self.chunks(b"01"), Handshake("other", 1, "store-1", 2))
+        assert type(error) is PeerRefused
+        assert two.node.received == []
+
+
+class _Zeros(io.RawIOBase):
+    """A file of zeros that takes no memory."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # any buffer in typeshed
+        count = min(len(buffer), self._left)
+        buffer[:count] = bytes(count)
+        self._left -= count
+        return count
+
+
+@pytest.mark.slow
+async def test_300_megabytes_get_through_in_the_memory_of_a_few_chunks(
+    machines: Machines, tmp_path: Path
+) -> None:
+    """swarmkit#2374, cockroach#8275: the default limit of 4 MB kept new members out."""
+    size, chunk = 300 << 20, 1 << 20
+    one = await machines.start(1, config=Config(snapshot_chunk_bytes=chunk))
+    two = await machines.start(2, node=FakeNode(2, directory=tmp_path))
+    one.knows(two)
+    one.node.open_file = lambda: io.BufferedReader(_Zeros(size), chunk)
+    crc32 = 0
+    for _ in range(size // chunk):
+        crc32 = zlib.crc32(bytes(chunk), crc32)
+    descriptor = SnapshotDescriptor("big", size, crc32)
+    m = snapshot_message(2, 1, None)
+    m.snapshot = Snapshot(descriptor.encode(), SnapshotMetadata(index=10, term=2))
+    resident = _resident_bytes()
+    tracemalloc.start()
+    try:
+        one.transport.send([m])
+        await one.node.until(lambda: one.node.snapshots, patience=50)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert one.node.snapshots == [(2, True)]
+    assert (tmp_path / "big.snapshot").stat().st_size == size
+    assert peak < 20 * chunk
+    assert _resident_bytes() - resident < 60 * chunk
+
+
+def _resident_bytes() -> int:
+    """Return what the process holds, gRPC's own memory included."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError("no VmRSS in /proc/self/status")
