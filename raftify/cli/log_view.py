@@ -123,6 +123,7 @@ def _print_table(reader: LogReader, entries: Iterator[Entry], high: int) -> None
 
 def _fit(text: str, width: int) -> str:
     """Cut `text` to `width` columns of a terminal, where some characters take two."""
-    if cell_len(text) <= width:
+    # A character of ASCII is one column; measuring others costs most of a listing's time.
+    if len(text) <= width and (text.isascii() or cell_len(text) <= width):
         return text
     return set_cell_size(text.rstrip("…"), width - 1).rstrip() + "…"
