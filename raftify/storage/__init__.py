@@ -2,10 +2,12 @@
 
 from raftify.storage.base import StableStorage, StoreIdentity, WriteBatch
 from raftify.storage.lmdb_storage import LmdbStorage
+from raftify.storage.log_reader import LogReader
 from raftify.storage.mem_storage import MemStorage
 
 __all__ = [
     "LmdbStorage",
+    "LogReader",
     "MemStorage",
     "StableStorage",
     "StoreIdentity",

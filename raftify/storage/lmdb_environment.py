@@ -11,7 +11,13 @@ from typing import Final
 
 import lmdb
 
-from raftify.errors import NotALogDirectory, StorageDamaged, StorageError, StorageFull
+from raftify.errors import (
+    NotALogDirectory,
+    StorageDamaged,
+    StorageError,
+    StorageFull,
+    StorageLocked,
+)
 from raftify.storage.lmdb_schema import LOG_DB, META_DB
 from raftify.storage.snapshot_files import FULL_ERRORS
 
@@ -19,6 +25,10 @@ from raftify.storage.snapshot_files import FULL_ERRORS
 DATA_FILE: Final = "log.mdb"
 #: Spare room that only what frees room may use: LMDB copies pages even to delete from them.
 _HEADROOM_BYTES: Final = 16 << 20
+
+#: LMDB's locks belong to the process: a file opened twice here would lose them at the first close.
+_open_here: set[Path] = set()
+_open_here_lock = threading.Lock()
 
 _DAMAGE = (
     lmdb.CorruptedError,
@@ -43,11 +53,20 @@ class LmdbEnvironment:
         self._map_size = map_size
         # Resizing the map is only allowed while no transaction is under way in this process.
         self._map_lock = threading.Lock()
+        self._claim = _claim(path)
+        try:
+            self._env = self._open(readonly=readonly)
+        except BaseException:
+            _open_here.discard(self._claim)
+            raise
+
+    def _open(self, *, readonly: bool) -> lmdb.Environment:
+        path = self.path
         has_lock_file = path.with_name(path.name + "-lock").exists()
         with self._translated("open"):
-            self._env = lmdb.Environment(
+            return lmdb.Environment(
                 str(path),
-                map_size=map_size,
+                map_size=self._map_size,
                 subdir=False,
                 readonly=readonly,
                 create=not readonly,
@@ -136,6 +155,7 @@ class LmdbEnvironment:
         """Close it, once a read under way on another thread has ended."""
         with self._map_lock:
             self._env.close()
+        _open_here.discard(self._claim)
 
     @contextlib.contextmanager
     def _translated(self, doing: str) -> Iterator[None]:
@@ -167,6 +187,15 @@ class LmdbEnvironment:
                 "as much address space, no memory: set lmdb_map_size lower, or lift `ulimit -v`"
             )
         return StorageError(f"cannot {doing} {self.path}: {error}")
+
+
+def _claim(path: Path) -> Path:
+    claim = path.resolve()
+    with _open_here_lock:
+        if claim in _open_here:
+            raise StorageLocked(f"{path} is open already in this process; use what has it open")
+        _open_here.add(claim)
+    return claim
 
 
 def _system_error(error: lmdb.Error) -> int:

@@ -154,7 +154,10 @@ def read_runs(
 ) -> list[schema.Run]:
     """Return the runs that hold `[low, high)`, from the one with `low` on, up to `max_bytes`.
 
-    At least one is returned. Checks that they follow each other.
+    At least one is returned, and none after the first damaged one.
+
+    Raises:
+        StorageDamaged: the run that `low` belongs to is damaged or missing.
     """
     values: list[tuple[bytes, bytes]] = []
     size = 0
@@ -173,17 +176,33 @@ def read_runs(
             values.append(item)
             size += len(item[1])
             there = cursor.next()
-    runs = []
-    expected = None
+    runs: list[schema.Run] = []
     for key, value in values:
-        run = schema.unpack_run(schema.unpack_key(key), value, env.path)
-        if expected is not None and run.first_index != expected:
-            raise _gap(env, expected)
-        expected = run.end
+        try:
+            run = schema.unpack_run(schema.unpack_key(key), value, env.path)
+        except StorageDamaged:
+            if runs:
+                return runs
+            raise
+        if runs and run.first_index != runs[-1].end:
+            return runs
         runs.append(run)
     if not runs or not runs[0].first_index <= low < runs[0].end:
         raise _gap(env, low)
     return runs
+
+
+def next_run(env: LmdbEnvironment, txn: Transaction, index: int) -> int | None:
+    """Return the index at which the first run after `index` begins, or None if there is none."""
+    with txn.cursor(env.log_db) as cursor:
+        there = cursor.set_range(schema.pack_key(index + 1))
+        return schema.unpack_key(cursor.key()) if there else None
+
+
+def read_bounds(env: LmdbEnvironment, txn: Transaction) -> LogState:
+    """Return the bounds of the log and the hard state, and nothing else."""
+    data = get_record(env, txn, schema.STATE_KEY)
+    return LogState() if data is None else schema.decode_state(data)[0]
 
 
 def _gap(env: LmdbEnvironment, index: int) -> StorageDamaged:

@@ -22,6 +22,7 @@ from raftify.storage.directory_lock import DirectoryLock
 from raftify.storage.entry_cache import EntryCache
 from raftify.storage.lmdb_directory import LogDirectory
 from raftify.storage.lmdb_environment import LmdbEnvironment
+from raftify.storage.log_reader import LogReader
 from raftify.storage.log_state import (
     LogChange,
     LogState,
@@ -120,6 +121,14 @@ class LmdbStorage(StableStorage):
             state.hard_state.commit,
         )
         return storage
+
+    @staticmethod
+    def open_readonly(log_dir: str | Path) -> LogReader:
+        """Look into a log directory without disturbing the node that may be running there.
+
+        Raises what `LogReader.open` does.
+        """
+        return LogReader.open(log_dir)
 
     # -- reads ------------------------------------------------------------------------------
 

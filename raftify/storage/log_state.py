@@ -147,6 +147,10 @@ def plan_write(state: LogState, batch: WriteBatch, term_of: Callable[[int], int]
     if entries:
         low = entries[0].index
         _check_entries(state, entries, committed)
+        before = low - 1
+        _check_terms(
+            entries, state.before_term if before == state.before_index else term_of(before)
+        )
         if low <= state.last_index:
             discard_from = low
         state = replace(state, last_index=entries[-1].index)
@@ -260,6 +264,16 @@ def _check_entries(state: LogState, entries: Sequence[Entry], committed: int) ->
     if low <= committed:
         raise InvariantViolation(
             f"entries from {low} on would overwrite what is committed, up to {committed}"
+        )
+
+
+def _check_terms(entries: Sequence[Entry], term_before: int) -> None:
+    """Check that terms do not fall, as far as costs nothing: before the entries and over them."""
+    first, last = entries[0], entries[-1]
+    if not term_before <= first.term <= last.term:
+        raise InvariantViolation(
+            f"the term would fall: from {term_before} before index {first.index} to {first.term} "
+            f"there and {last.term} at {last.index}"
         )
 
 

@@ -1,0 +1,196 @@
+"""Looks into a log directory without disturbing it: for tools, also while its node is running."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from raftify.core.types import Entry, HardState, Snapshot
+from raftify.errors import Compacted, NotALogDirectory, StorageDamaged, StorageError
+from raftify.peers import Membership
+from raftify.storage import lmdb_records as records
+from raftify.storage.base import StoreIdentity
+from raftify.storage.lmdb_directory import SNAPSHOT_DIRECTORY
+from raftify.storage.lmdb_environment import DATA_FILE, LmdbEnvironment
+from raftify.storage.lmdb_pages import NotThisTransaction, check_meta_pages, check_pages
+from raftify.storage.log_state import decode_descriptor
+from raftify.storage.snapshot_files import FINISHED_SUFFIX, check_file
+
+#: How often a check begins anew because the running node wrote twice meanwhile.
+_ATTEMPTS: Final = 100
+
+
+class LogReader:
+    """What a log directory held when it was opened, or last refreshed.
+
+    Creates nothing, locks nothing, and keeps no transaction open between calls, so that a running
+    node goes on as if it were not there. The entries are read when they are asked for.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Use `open`."""
+        self._path = path
+        data_file = path / DATA_FILE
+        if not data_file.is_file():
+            raise NotALogDirectory(f"{path} is not the directory of a log: it has no {DATA_FILE}")
+        check_meta_pages(data_file)
+        self._env = LmdbEnvironment(data_file, readonly=True)
+        try:
+            self._check_pages(full=False)
+            self._env.open_databases(create=False)
+            self.refresh()
+        except BaseException:
+            self._env.close()
+            raise
+
+    @classmethod
+    def open(cls, path: str | Path) -> LogReader:
+        """Open the log directory at `path` for reading.
+
+        Raises:
+            NotALogDirectory: there is no log.
+            StorageDamaged: it is not whole.
+            StorageTooNew: a newer version of this package wrote it.
+            StorageLocked: this very process has it open: LMDB allows that only once.
+        """
+        return cls(Path(path))
+
+    def refresh(self) -> None:
+        """Look again at everything but the entries."""
+        with self._env.reading() as txn:
+            self._contents = records.read_contents(self._env, txn)
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    @property
+    def identity(self) -> StoreIdentity | None:
+        """Whose log it is; None if no node has taken it yet."""
+        return self._contents.identity
+
+    @property
+    def hard_state(self) -> HardState:
+        return self._contents.state.hard_state
+
+    @property
+    def membership(self) -> Membership:
+        return self._contents.state.membership
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The latest snapshot, empty if there is none."""
+        return self._contents.state.snapshot
+
+    @property
+    def known_incarnations(self) -> dict[int, str]:
+        return dict(self._contents.incarnations)
+
+    @property
+    def first_index(self) -> int:
+        return self._contents.state.before_index + 1
+
+    @property
+    def last_index(self) -> int:
+        return self._contents.state.last_index
+
+    def entries(self, low: int | None = None, high: int | None = None) -> Iterator[Entry]:
+        """Yield the entries of `[low, high)`, by default all of them.
+
+        Raises:
+            Compacted, Unavailable: the log does not have them.
+            StorageDamaged: an entry is damaged; the message names it.
+        """
+        low = self.first_index if low is None else low
+        high = self.last_index + 1 if high is None else high
+        self._contents.state.check_range(low, high)
+        return self._iterate(low, high)
+
+    def _iterate(self, low: int, high: int) -> Iterator[Entry]:
+        while low < high:
+            with self._env.reading() as txn:
+                self._check_still_there(txn, low)
+                runs = records.read_runs(self._env, txn, low, high, records.READ_BYTES)
+            for run in runs:
+                for index in range(max(low, run.first_index), min(high, run.end)):
+                    yield run.entry(index, self._env.path)
+            low = runs[-1].end
+
+    def _check_still_there(self, txn: records.Transaction, index: int) -> None:
+        bounds = records.read_bounds(self._env, txn)
+        if index <= bounds.before_index:
+            raise Compacted(
+                f"entry {index} was discarded while it was being read; the log begins at "
+                f"{bounds.before_index + 1} now"
+            )
+
+    def verify(self) -> Iterator[StorageDamaged]:
+        """Check everything there is, and yield what is damaged: nothing if all is well.
+
+        Goes through all pages, all entries and the snapshot file; takes about a second for a
+        million entries.
+        """
+        try:
+            self._check_pages(full=True)
+        except StorageDamaged as error:
+            # Reading on through damaged pages might end the process.
+            yield error
+            return
+        yield from self._verify_entries()
+        descriptor = decode_descriptor(self.snapshot)
+        if descriptor.file_id:
+            file = self._path / SNAPSHOT_DIRECTORY / (descriptor.file_id + FINISHED_SUFFIX)
+            try:
+                check_file(file, descriptor)
+            except StorageDamaged as error:
+                yield error
+
+    def _verify_entries(self) -> Iterator[StorageDamaged]:
+        low, end = self.first_index, self.last_index + 1
+        term = self._contents.state.before_term
+        while low < end:
+            try:
+                for entry in self._iterate(low, end):
+                    low = entry.index + 1
+                    if entry.term < term:
+                        yield StorageDamaged(
+                            f"{self._env.path}: the term falls from {term} to {entry.term} at "
+                            f"index {entry.index}"
+                        )
+                    term = entry.term
+            except Compacted:
+                self.refresh()
+                low = max(low, self.first_index)
+            except StorageDamaged as error:
+                yield error
+                # A damaged run hides how many entries it has; go on with the next one.
+                with self._env.reading() as txn:
+                    low = records.next_run(self._env, txn, low) or end
+
+    def _check_pages(self, *, full: bool) -> None:
+        for _ in range(_ATTEMPTS):
+            # While a transaction reads, none of the pages that it can see is reused.
+            with self._env.reading() as txn:
+                try:
+                    check_pages(self._env.path, txn_id=txn.id(), full=full)
+                except NotThisTransaction:
+                    continue
+            return
+        raise StorageError(f"{self._env.path} changes too fast to be checked; try again later")
+
+    def close(self) -> None:
+        """Release the file. Harmless the second time."""
+        self._env.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
