@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from raftify.core.config import RaftConfig
@@ -97,11 +97,31 @@ class Config:
                 faults.append(f"{name} must not be below 0, not {value!r}")
         if not isinstance(self.cluster_id, str) or not self.cluster_id.strip():
             faults.append("cluster_id must be a text that is not empty")
-        if self.initial_peers is not None and not isinstance(self.initial_peers, Peers):
-            faults.append("initial_peers must be Peers or None")
+        peers: object = self.initial_peers
+        if peers is not None and not isinstance(peers, Peers):
+            faults.append(f"initial_peers must be Peers({{1: 'host:port', ...}}), not {peers!r}")
+        if not faults:
+            faults += self._algorithm_faults()
         if not faults and self.max_grpc_message_bytes < self.max_proposal_bytes + MIB:
             faults.append(
                 "max_grpc_message_bytes must exceed max_proposal_bytes by at least 1 MiB, or a "
                 "large proposal could be accepted and never reach a follower"
+            )
+        return faults
+
+    def _algorithm_faults(self) -> list[str]:
+        settings: object = self.raft_config
+        if not isinstance(settings, RaftConfig):
+            return [f"raft_config must be a RaftConfig, not {settings!r}"]
+        faults = []
+        try:
+            # Which node it is for is not known yet.
+            replace(settings, id=1, applied=0).validate()
+        except ConfigError as error:
+            faults.append(f"raft_config: {error}")
+        if settings.max_size_per_msg + MIB > self.max_grpc_message_bytes:
+            faults.append(
+                "raft_config.max_size_per_msg must be below max_grpc_message_bytes by at least "
+                "1 MiB, or append messages could not be sent"
             )
         return faults
