@@ -15,22 +15,27 @@ PAYLOAD = bytes(range(100))
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One round of load. Times are from the call of `propose` to its return."""
+    """One round of load. Times are from the call of `propose` to its return.
+
+    `acknowledged` counts every write that returned, those after the end of the round included.
+    """
 
     writes_per_second: float
     p50_ms: float
     p99_ms: float
+    acknowledged: int
 
-    def as_json(self) -> dict[str, float]:
+    def as_json(self) -> dict[str, int | float]:
         return asdict(self)
 
     @classmethod
     def median(cls, rounds: Sequence[Round]) -> Round:
-        """Return the median of each figure."""
+        """Return the median of each figure, and the sum of what was acknowledged."""
         return cls(
             statistics.median(r.writes_per_second for r in rounds),
             statistics.median(r.p50_ms for r in rounds),
             statistics.median(r.p99_ms for r in rounds),
+            sum(r.acknowledged for r in rounds),
         )
 
 
@@ -48,18 +53,22 @@ async def run_round(
 ) -> Round:
     """Keep `in_flight` proposals of 100 bytes under way for `seconds`.
 
-    Only those that returned within that time count; each must have succeeded.
+    Only those that returned within that time make the figures; each must have succeeded.
     """
     latencies: list[float] = []
+    late = 0
     end = clock() + seconds
 
     async def keep_one_in_flight() -> None:
+        nonlocal late
         started = clock()
         while started < end:
             await propose(PAYLOAD)
             returned = clock()
             if returned <= end:
                 latencies.append(returned - started)
+            else:
+                late += 1
             started = returned
 
     async with asyncio.TaskGroup() as group:
@@ -72,4 +81,5 @@ async def run_round(
         len(latencies) / seconds,
         1000 * percentile(latencies, 0.50),
         1000 * percentile(latencies, 0.99),
+        len(latencies) + late,
     )

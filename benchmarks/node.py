@@ -60,11 +60,11 @@ async def run(raft_addr: str, peer_addr: str | None, log_dir: str) -> None:
         async def state() -> dict[str, object]:
             return {**raft.inspect(), "writes": counter.applied}
 
-        async def load(in_flight: int, seconds: float) -> dict[str, float]:
+        async def load(in_flight: int, seconds: float) -> dict[str, int | float]:
             done = await run_round(raft.propose, in_flight=in_flight, seconds=seconds)
             return done.as_json()
 
-        async def profile(in_flight: int, seconds: float, path: str) -> dict[str, float]:
+        async def profile(in_flight: int, seconds: float, path: str) -> dict[str, int | float]:
             profiler = cProfile.Profile()
             profiler.enable()
             try:

@@ -26,8 +26,8 @@ def test_percentile_is_the_value_that_the_fraction_does_not_exceed() -> None:
 
 
 def test_the_median_is_taken_of_each_figure() -> None:
-    rounds = [Round(100, 5, 50), Round(300, 1, 70), Round(200, 3, 60)]
-    assert Round.median(rounds) == Round(200, 3, 60)
+    rounds = [Round(100, 5, 50, 1), Round(300, 1, 70, 2), Round(200, 3, 60, 4)]
+    assert Round.median(rounds) == Round(200, 3, 60, 7)
 
 
 def clock_of(milliseconds: int) -> Callable[[], float]:
@@ -58,7 +58,9 @@ async def test_only_what_returned_in_time_counts() -> None:
 
     # Read at 0 ms, 30, and then after each write: those at 60 and 90 are in time.
     done = await run_round(propose, in_flight=1, seconds=0.1, clock=clock_of(30))
-    assert (done.writes_per_second, done.p50_ms) == (20, pytest.approx(30))
+    assert done.writes_per_second == 20
+    assert done.p50_ms == pytest.approx(30)
+    assert done.acknowledged == 3
     with pytest.raises(RuntimeError, match="is the cluster alive"):
         await run_round(propose, in_flight=1, seconds=0.01, clock=clock_of(8))
 

@@ -54,7 +54,7 @@ def test_the_verdict_is_positive_only_if_every_claim_holds() -> None:
 
 def test_the_table_holds_the_medians_and_the_spread(tmp_path: Path) -> None:
     scenario = Scenario("local", 1024)
-    rounds = [Round(1000, 1, 10), Round(3000, 3, 30), Round(2000, 2, 20)]
+    rounds = [Round(1000, 1, 10, 9), Round(3000, 3, 30, 9), Round(2000, 2, 20, 9)]
     results = Results(
         Baseline(lmdb_commit_ms=0.5, stream_round_trip_ms=0.25),
         {scenario: rounds},
