@@ -94,7 +94,7 @@ class Node:
     def restart(self, **changed: Any) -> None:
         """Begin again from what is stored; the state machine is empty and applies anew."""
         self.applied = []
-        settings = replace(self.settings, applied=0, **changed)
+        settings = replace(self.settings, **{"applied": 0, **changed})
         self.raw = RawNode(settings, self.storage, random=random.Random(settings.id + self.seed))
 
     def process(self) -> list[Message]:
