@@ -39,7 +39,11 @@ def audit(history: History, nodes: Mapping[int, Counts]) -> list[Finding]:
             f"{len(acknowledged):,} acknowledged, {_examples(missing) or 'none missing'}",
             bool(acknowledged) and not missing,
         ),
-        Finding("no write was applied twice", _examples(twice) or "none", not twice),
+        Finding(
+            "no write was applied twice",
+            f"{_examples(twice) or 'none'}; {history.refused} were refused and sent again",
+            not twice,
+        ),
         Finding(
             "nothing is there that nobody wrote",
             f"{len(unknown)} of unknown outcome, {took_effect} of them took effect; "
