@@ -15,6 +15,9 @@ from raftify.transport.interface import RemoteNode
 #: How long one address has to say who leads. All are asked at once, so one that is silent holds
 #: up the search by no more than this, and only while no other one leads.
 PROBE_TIMEOUT: Final = 1.0
+#: How long a node that said it is stopping is not believed to lead: it may say so to the very end,
+#: and every proposal that it then turns away looks like one that was lost under way.
+STOPPING_TIME: Final = 1.0
 #: How long a connection to an address that is no member any more stays open for what is under way.
 RETIREMENT: Final = 60.0
 
@@ -56,6 +59,7 @@ class ClusterDirectory:
         self._nodes: dict[str, RemoteNode] = {}
         self._retired: dict[str, float] = {}
         self._answers: dict[str, _Answer] = {}
+        self._stopping: dict[str, float] = {}
         self._search: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -92,8 +96,8 @@ class ClusterDirectory:
     # -- what was learned -------------------------------------------------------------------
 
     def set_leader(self, address: str) -> bool:
-        """Take note that the node at `address` leads; return False if that is no address."""
-        if not _readable(address):
+        """Take note that the node at `address` leads; return False if that cannot be."""
+        if not _readable(address) or self._is_stopping(address):
             return False
         self.leader = self.node(address)
         self.leader_address = address
@@ -104,6 +108,19 @@ class ClusterDirectory:
         if self.leader_address == address:
             self.leader_address = ""
             self.leader = None
+
+    def note_stopping(self, address: str) -> None:
+        """Remember that the node at `address` said that it is stopping."""
+        self._stopping[address] = asyncio.get_running_loop().time()
+
+    def _is_stopping(self, address: str) -> bool:
+        since = self._stopping.get(address)
+        if since is None:
+            return False
+        if asyncio.get_running_loop().time() - since > STOPPING_TIME:
+            del self._stopping[address]
+            return False
+        return True
 
     def learn_membership(self, membership: Membership) -> None:
         """Keep the newest membership: a node that was cut off may tell of an older one."""
@@ -179,9 +196,9 @@ class ClusterDirectory:
                 for view, address in [(task.result(), task.get_name()) for task in done]:
                     if view is None:
                         continue
-                    if view.leader_id and view.node_id == view.leader_id:
-                        # By the address that just worked, which it need not be known by to peers.
-                        self.set_leader(address)
+                    leads = view.leader_id != 0 and view.node_id == view.leader_id
+                    # By the address that just worked, which it need not be known by to its peers.
+                    if leads and self.set_leader(address):
                         return
                     ask_those((*self.addresses(), *_readable(view.leader_address)))
         finally:

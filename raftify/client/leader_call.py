@@ -93,6 +93,8 @@ class LeaderCall:
             case ProposalDropped() if type(error) is ProposalDropped:
                 pass
             case OutcomeUnknown() | NodeStopped():
+                if isinstance(error, NodeStopped):
+                    directory.note_stopping(address)
                 directory.forget_leader(address)
                 if not self._repeatable:
                     raise_unknown(error, address)

@@ -9,7 +9,7 @@ import pytest
 
 from raftify.client import RaftServiceClient
 from raftify.client.backoff import LONGEST_DELAY
-from raftify.client.directory import PROBE_TIMEOUT, RETIREMENT
+from raftify.client.directory import PROBE_TIMEOUT, RETIREMENT, STOPPING_TIME
 from raftify.errors import (
     ConfChangeRejected,
     DeadlineExceeded,
@@ -297,6 +297,31 @@ async def test_after_an_unknown_outcome_the_next_call_looks_for_the_leader_anew(
         await client.propose(b"3")
         assert now() - started < 0.1
         assert cluster.nodes[3].applied == [b"3"]
+
+
+@virtual_time
+async def test_a_leader_that_is_stopping_costs_one_unknown_outcome_not_more() -> None:
+    cluster = FakeCluster()
+    async with cluster.client() as client:
+        await client.propose(b"1")
+        cluster.nodes[1].script.extend(NodeStopped("node 1 is stopping") for _ in range(100))
+        asyncio.get_running_loop().call_later(0.5, cluster.elect, 2)
+        with pytest.raises(OutcomeUnknown):
+            await client.propose(b"2")
+        await client.propose(b"3")
+        assert cluster.nodes[2].applied == [b"3"]
+
+
+@virtual_time
+async def test_a_node_that_comes_back_after_stopping_is_believed_again() -> None:
+    cluster = FakeCluster(1)
+    async with cluster.client() as client:
+        cluster.nodes[1].script.append(NodeStopped("node 1 is stopping"))
+        with pytest.raises(OutcomeUnknown):
+            await client.propose(b"1")
+        await client.propose(b"2")
+        assert now() < STOPPING_TIME + LONGEST_DELAY
+        assert cluster.nodes[1].applied == [b"2"]
 
 
 @pytest.mark.parametrize(
