@@ -8,6 +8,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -176,7 +177,8 @@ def _version() -> str:
 
 
 def _fail(error: Exception, code: int) -> int:
-    sys.stdout.flush()
+    with suppress(OSError):  # what was read before the fault comes before the fault
+        sys.stdout.flush()
     text = " ".join(str(error).split())
     print(f"raftify-cli: {text or type(error).__name__}", file=sys.stderr)
     return code
