@@ -23,10 +23,15 @@ from raftify.errors import StorageDamaged, StorageError
 _MAGIC: Final = 0xBEEFC0DE
 _VERSION: Final = 1
 _BRANCH, _LEAF, _OVERFLOW, _META = 1, 2, 4, 8
+#: Of a leaf's node: its data is on overflow pages, or describes a database.
 _BIG_DATA, _SUB_DATABASE = 1, 2
+#: Of the list of free pages: its keys are numbers. LMDB keeps the option NOSUBDIR there, too.
+_NUMBER_KEYS, _NO_DIRECTORY = 0x08, 0x4000
 _NO_PAGE: Final = (1 << 64) - 1
 _META_PAGES: Final = 2
-_PAGE_SIZES: Final = frozenset(1 << shift for shift in range(9, 17))
+#: LMDB takes the operating system's, but no more than 32 KiB.
+_PAGE_SIZES: Final = frozenset(1 << shift for shift in range(12, 16))
+_LEAST_BYTES: Final = 4096
 
 #: pgno, pad, flags, lower, upper. Overflow pages have their number where lower and upper are.
 _HEADER = struct.Struct("<QHHHH")
@@ -53,6 +58,7 @@ class NotThisTransaction(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Database:
+    flags: int
     depth: int
     leaf_pages: int
     entries: int
@@ -60,8 +66,8 @@ class _Database:
 
     @classmethod
     def parse(cls, data: bytes, offset: int = 0) -> _Database:
-        _, _, depth, _, leaves, _, entries, root = _DATABASE.unpack_from(data, offset)
-        return cls(depth, leaves, entries, root)
+        _, flags, depth, _, leaves, _, entries, root = _DATABASE.unpack_from(data, offset)
+        return cls(flags, depth, leaves, entries, root)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +111,11 @@ def check_meta_pages(path: Path) -> None:
 
 def _read_meta(path: Path, file: BinaryIO, txn_id: int | None) -> _Meta | None:
     """Return the meta page that counts; None if the layout is not the one known here."""
-    first = file.read(4096)
-    if len(first) < 4096:
+    # Both at once, since a running node replaces them in turns.
+    file.seek(0)
+    both = file.read(2 * _LEAST_BYTES)
+    first, second = both[:_LEAST_BYTES], both[_LEAST_BYTES:]
+    if len(first) < _LEAST_BYTES:
         raise StorageDamaged(f"{path} was cut off: it has only {len(first)} bytes")
     magic, version, _, _ = _META_HEAD.unpack_from(first, _HEADER.size)
     if magic == _MAGIC and version != _VERSION:
@@ -114,11 +123,12 @@ def _read_meta(path: Path, file: BinaryIO, txn_id: int | None) -> _Meta | None:
     page_size = _DATABASE.unpack_from(first, _DATABASES_AT)[0]
     if magic != _MAGIC or page_size not in _PAGE_SIZES:
         raise StorageDamaged(f"{path} does not begin like an LMDB file: page 0 is damaged")
-    file.seek(page_size)
-    second = file.read(4096)
+    if page_size != _LEAST_BYTES:
+        file.seek(page_size)
+        second = file.read(_LEAST_BYTES)
     metas = []
     for number, page in enumerate((first, second)):
-        if len(page) < min(page_size, 4096) or page[16:24] != first[16:24]:
+        if len(page) < _LEAST_BYTES or page[16:24] != first[16:24]:
             raise StorageDamaged(f"{path}: page {number} is damaged or was cut off")
         flags = _HEADER.unpack_from(page)[2]
         if not flags & _META or _DATABASE.unpack_from(page, _DATABASES_AT)[0] != page_size:
@@ -127,12 +137,29 @@ def _read_meta(path: Path, file: BinaryIO, txn_id: int | None) -> _Meta | None:
         free = _Database.parse(page, _DATABASES_AT)
         main = _Database.parse(page, _DATABASES_AT + _DATABASE.size)
         metas.append(_Meta(page_size, free, main, last_page, page_txn_id))
+    _check_metas(path, metas)
     if txn_id is None:
         return max(metas, key=lambda meta: meta.txn_id)
     for meta in metas:
         if meta.txn_id == txn_id:
             return meta
     raise NotThisTransaction
+
+
+def _check_metas(path: Path, metas: Sequence[_Meta]) -> None:
+    """Check what is the same in every meta page, and that the two are of successive transactions.
+
+    Were the later number to look smaller, LMDB would quietly take up the transaction before.
+    """
+    for number, meta in enumerate(metas):
+        is_sound = (
+            meta.free.flags | _NO_DIRECTORY == _NUMBER_KEYS | _NO_DIRECTORY
+            and meta.main.flags == 0
+            and meta.txn_id in (0, metas[1 - number].txn_id + 1, metas[1 - number].txn_id - 1)
+            and (meta.txn_id == 0 or meta.txn_id % _META_PAGES == number)
+        )
+        if not is_sound:
+            raise StorageDamaged(f"{path}: page {number} is damaged")
 
 
 class _PageChecker:
@@ -157,29 +184,25 @@ class _PageChecker:
 
     def check(self) -> None:
         self._mark(0, _META_PAGES)
-        for _, flags, data in self._records(self._meta.main):
-            if flags & _SUB_DATABASE:
-                self._check_tree(_Database.parse(data))
+        for data in self._records(self._meta.main, _SUB_DATABASE):
+            if len(data) != _DATABASE.size or (database := _Database.parse(data)).flags:
+                raise self._damaged(self._meta.main.root)
+            self._check_tree(database)
         self._check_free_list()
 
-    def _records(self, database: _Database) -> list[tuple[bytes, int, bytes]]:
-        """Return key, flags and value of every record of a small database."""
+    def _records(self, database: _Database, flag: int) -> list[bytes]:
+        """Return the value of every record of a small database; only `flag` may be set there."""
         found = []
         for number in self._leaves(database):
             page = self._read(number)
             for offset in self._check_page(number, page, _LEAF):
-                low, high, flags, key_size = self._check_node(number, page, offset)
-                start = offset + _NODE.size
-                key = page[start : start + key_size]
-                size = low | high << 16
+                low, high, flags, key_size = self._check_node(number, page, offset, flag)
+                start, size = offset + _NODE.size + key_size, low | high << 16
                 if flags & _BIG_DATA:
-                    begin = _NUMBER.unpack_from(page, start + key_size)[0]
-                    data = self._read_overflow(begin, size)
+                    data = self._read_overflow(_NUMBER.unpack_from(page, start)[0], size)
                 else:
-                    data = page[start + key_size : start + key_size + size]
-                if flags & _SUB_DATABASE and size != _DATABASE.size:
-                    raise self._damaged(number)
-                found.append((key, flags, data))
+                    data = page[start : start + size]
+                found.append(data)
         if len(found) != database.entries:
             raise self._damaged(database.root)
         return found
@@ -196,7 +219,7 @@ class _PageChecker:
                 offsets = self._check_page(number, page, _LEAF)
                 entries += len(offsets)
                 for offset in offsets:
-                    self._check_node(number, page, offset)
+                    self._check_node(number, page, offset, _BIG_DATA)
             else:
                 entries += self._check_header(number, self._read(number, _HEADER.size), _LEAF)
         if entries != database.entries:
@@ -206,7 +229,7 @@ class _PageChecker:
 
     def _check_free_list(self) -> None:
         """Check that no page counts as free and as used: it would be overwritten in use."""
-        for _, _, data in self._records(self._meta.free):
+        for data in self._records(self._meta.free, _BIG_DATA):
             count = _NUMBER.unpack_from(data)[0]
             if len(data) < 8 * (count + 1):
                 raise self._damaged(self._meta.free.root)
@@ -250,22 +273,22 @@ class _PageChecker:
     def _check_header(self, number: int, page: bytes, kind: int) -> int:
         """Return how many nodes the page has."""
         found, _, flags, lower, upper = _HEADER.unpack_from(page)
-        is_sound = (
-            found == number
-            and flags & (_BRANCH | _LEAF | _OVERFLOW | _META) == kind
-            and _HEADER.size < lower <= upper <= self._size
-        )
+        is_sound = found == number and flags == kind and _HEADER.size < lower <= upper <= self._size
         if not is_sound:
             raise self._damaged(number)
         count: int = (lower - _HEADER.size) // 2
         return count
 
-    def _check_node(self, number: int, page: bytes, offset: int) -> tuple[int, int, int, int]:
-        """Return the header of a leaf's node, having checked where its data is."""
+    def _check_node(
+        self, number: int, page: bytes, offset: int, flag: int
+    ) -> tuple[int, int, int, int]:
+        """Return the header of a leaf's node, having checked it, and where its data is."""
         node = _NODE.unpack_from(page, offset)
         low, high, flags, key_size = node
         end = offset + _NODE.size + key_size
         size = low | high << 16
+        if flags & ~flag:
+            raise self._damaged(number)
         if flags & _BIG_DATA:
             if end + _NUMBER.size > self._size:
                 raise self._damaged(number)
@@ -276,11 +299,10 @@ class _PageChecker:
 
     def _check_overflow(self, number: int, size: int) -> None:
         pages = (_HEADER.size - 1 + size) // self._size + 1
-        self._mark(number, pages)
         found, _, flags, low, high = _HEADER.unpack_from(self._read(number, _HEADER.size))
-        is_sound = found == number and flags & _OVERFLOW and low | high << 16 == pages
-        if not is_sound:
+        if found != number or flags != _OVERFLOW or low | high << 16 < pages:
             raise self._damaged(number)
+        self._mark(number, low | high << 16)
         if self._is_short:
             self._read(number + pages - 1)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -20,6 +21,8 @@ from raftify.storage.snapshot_files import FINISHED_SUFFIX, check_file
 
 #: How often a check begins anew because the running node wrote twice meanwhile.
 _ATTEMPTS: Final = 100
+#: How often damage must be found to be believed.
+_LOOKS: Final = 3
 
 
 class LogReader:
@@ -35,7 +38,7 @@ class LogReader:
         data_file = path / DATA_FILE
         if not data_file.is_file():
             raise NotALogDirectory(f"{path} is not the directory of a log: it has no {DATA_FILE}")
-        check_meta_pages(data_file)
+        _patiently(lambda: check_meta_pages(data_file))
         self._env = LmdbEnvironment(data_file, readonly=True)
         try:
             self._check_pages(full=False)
@@ -170,15 +173,12 @@ class LogReader:
                     low = records.next_run(self._env, txn, low) or end
 
     def _check_pages(self, *, full: bool) -> None:
-        for _ in range(_ATTEMPTS):
+        def check() -> None:
             # While a transaction reads, none of the pages that it can see is reused.
             with self._env.reading() as txn:
-                try:
-                    check_pages(self._env.path, txn_id=txn.id(), full=full)
-                except NotThisTransaction:
-                    continue
-            return
-        raise StorageError(f"{self._env.path} changes too fast to be checked; try again later")
+                check_pages(self._env.path, txn_id=txn.id(), full=full)
+
+        _patiently(check)
 
     def close(self) -> None:
         """Release the file. Harmless the second time."""
@@ -194,3 +194,22 @@ class LogReader:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _patiently(check: Callable[[], None]) -> None:
+    """Call `check` until it finds no damage, or finds it again and again.
+
+    The node may write while the file is being looked at, and what was read half before and half
+    after looks like damage once.
+    """
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return check()
+        except NotThisTransaction as error:
+            if attempt == _ATTEMPTS:
+                raise StorageError("the log changes too fast to be checked; try later") from error
+        except StorageDamaged:
+            if attempt >= _LOOKS:
+                raise
+        time.sleep(0.001)
+    return None
