@@ -59,6 +59,11 @@ class Config:
     #: How long one snapshot may take to travel.
     snapshot_timeout: float = 600.0
 
+    #: How long after the last commit a leader with nothing else to send tells its followers of it;
+    #: 0 sends each of them a message of its own at once. Under load the next entries bring the word,
+    #: and half of all messages are saved. A read by `read_index` never waits for this.
+    commit_notice_delay: float = 0.01
+
     #: Largest proposal.
     max_proposal_bytes: int = 16 * MIB
     #: Requests waiting for the core; beyond it `propose` fails with Overloaded and peers wait.
@@ -85,7 +90,7 @@ class Config:
         )  # fmt: skip
         not_negative = (
             "entry_cache_bytes", "snapshot_entries", "snapshot_interval", "snapshot_bytes",
-            "snapshot_keep_entries",
+            "snapshot_keep_entries", "commit_notice_delay",
         )  # fmt: skip
         for name in (*positive, *not_negative):
             value = getattr(self, name)

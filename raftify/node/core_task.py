@@ -16,8 +16,16 @@ from raftify.config import Config
 from raftify.core.raw_node import RawNode
 from raftify.core.ready import Ready
 from raftify.core.types import Entry, Message, Role, Snapshot
-from raftify.errors import LeadershipLost, NotLeader, Overloaded, RaftifyError, Rejected
+from raftify.errors import (
+    LeadershipLost,
+    NodeStopped,
+    NotLeader,
+    Overloaded,
+    RaftifyError,
+    Rejected,
+)
 from raftify.node.applier import Applier
+from raftify.node.commit_notice import CommitNotice
 from raftify.node.core_storage import CoreStorage
 from raftify.node.delivery import Delivery
 from raftify.node.inbox import Inbox, Proposal
@@ -59,6 +67,7 @@ class CoreTask:
         self._held: deque[tuple[int, list[Message], Snapshot | None]] = deque()
         self._persisted_number = 0
         self._new_reads: list[tuple[asyncio.Future[int], float]] = []
+        self._notice = CommitNotice(config.commit_notice_delay, self._tell_commit)
         self.delivery = Delivery(raw, state.membership, logger)
         self.proposals: EntryWaiters[bytes] = EntryWaiters("proposal")
         self.reads = ReadWaiters()
@@ -171,6 +180,7 @@ class CoreTask:
             for proposal in proposals:
                 fail(proposal.future, copy_of(error))
             return
+        self._notice.on_sent(self._raw.raft.raft_log.committed)
         add = self.proposals.add
         for proposal in proposals:
             add(term=term, index=index, future=proposal.future, deadline=proposal.deadline)
@@ -189,6 +199,11 @@ class CoreTask:
                 fail(future, self.not_leader())
             return
         self._raw.read_index(self.reads.open_round(waiting))
+
+    def _tell_commit(self) -> None:
+        """Have the next turn send heartbeats, which carry the commit index."""
+        with suppress(NodeStopped):
+            self._inbox.put_call(self._raw.ping)
 
     def not_leader(self) -> NotLeader:
         leader_id = self._raw.raft.leader_id
@@ -271,7 +286,10 @@ class CoreTask:
         if raft.role is not state.role or raft.leader_id != state.leader_id:
             self._on_soft_state(raft.role, raft.leader_id)
         state.term = raft.term
-        state.committed = raft.raft_log.committed
+        if raft.raft_log.committed > state.committed:
+            state.committed = raft.raft_log.committed
+            if raft.role is Role.LEADER:
+                self._notice.on_commit(state.committed)
         state.notify()
 
     def _on_soft_state(self, role: Role, leader_id: int) -> None:
@@ -302,6 +320,7 @@ class CoreTask:
 
     def fail_everything(self, make_error: Callable[[], RaftifyError]) -> None:
         """Resolve whatever waits; called when the node ends."""
+        self._notice.close()
         for proposal in self._inbox.proposals:
             fail(proposal.future, make_error())
         self._inbox.proposals.clear()

@@ -77,6 +77,9 @@ class RaftNode:
                 config.raft_config,
                 id=identity.node_id,
                 applied=storage.latest_snapshot().metadata.index,
+                skip_bcast_commit=(
+                    config.raft_config.skip_bcast_commit or config.commit_notice_delay > 0
+                ),
             ),
             core_storage,
             random=random,
