@@ -329,15 +329,15 @@ class RaftCore:
         # There may be a change among the entries that are not applied yet; scanning them could be
         # expensive, waiting for them is not.
         self.pending_conf_index = last_index
-        if not self.append_entry([Entry()]):
-            raise InvariantViolation("the empty entry of a new leader must never be refused")
+        self.append_entry([Entry()])
 
     # -- log --------------------------------------------------------------------------------
 
     def append_entry(self, entries: list[Entry]) -> bool:
         """Append `entries`, which become this node's own, at the end; False if that is too much.
 
-        They get term and index here. They count for a quorum only once they are durable.
+        They get term and index here. They count for a quorum only once they are durable. Entries
+        without data are never too much.
         """
         if not self.uncommitted_state.maybe_increase_uncommitted_size(entries):
             return False
@@ -363,9 +363,8 @@ class RaftCore:
             and old_applied <= self.pending_conf_index <= applied
             and self.role is Role.LEADER
         ):
-            # Without data it is the change that leaves the joint configuration, and never refused.
-            if not self.append_entry([Entry(EntryType.CONF_CHANGE_V2)]):
-                raise InvariantViolation("the entry that leaves a joint configuration was refused")
+            # Without data it is the change that leaves the joint configuration.
+            self.append_entry([Entry(EntryType.CONF_CHANGE_V2)])
             self.pending_conf_index = self.raft_log.last_index()
 
     def has_conf_change(self, low: int, high: int) -> bool:

@@ -345,3 +345,47 @@ def accept(raw: RawNode, from_: int, index: int) -> None:
 def entries(*positions: tuple[int, int], data: bytes = b"") -> list[Entry]:
     """Return entries of these (index, term)."""
     return [Entry(term=term, index=index, data=data) for index, term in positions]
+
+
+def write(raw: RawNode, ready: Ready) -> None:
+    """Make a Ready visible in storage."""
+    storage = raw.store()
+    assert isinstance(storage, MemoryStorage)
+    if not ready.snapshot.is_empty():
+        storage.apply_snapshot(ready.snapshot)
+    storage.append(ready.entries)
+    if ready.hs is not None:
+        storage.set_hardstate(ready.hs)
+
+
+def append(raw: RawNode, *positions: tuple[int, int], term: int = 2, commit: int = 0) -> None:
+    """Let the leader, node 2, send entries."""
+    before = positions[0][0] - 1
+    raw.step(
+        Message(
+            MessageType.APPEND,
+            from_=2,
+            term=term,
+            index=before,
+            log_term=raw.raft.raft_log.term(before),
+            entries=entries(*positions),
+            commit=commit,
+        )
+    )
+
+
+def persist_open(raw: RawNode) -> Ready:
+    ready = raw.ready()
+    write(raw, ready)
+    return ready
+
+
+def snapshot(
+    index: int,
+    term: int,
+    voters: tuple[int, ...] = (1, 2, 3),
+    learners: tuple[int, ...] = (),
+    voters_outgoing: tuple[int, ...] = (),
+) -> Snapshot:
+    conf_state = ConfState(voters, learners, voters_outgoing)
+    return Snapshot(b"data", SnapshotMetadata(conf_state, index, term))

@@ -5,15 +5,8 @@ from __future__ import annotations
 import pytest
 
 from raftify.core.confchange_codec import encode_conf_change
-from raftify.core.memory_storage import MemoryStorage
-from raftify.core.raw_node import RawNode
 from raftify.core.types import (
-    ConfChange,
-    ConfChangeSingle,
     ConfChangeTransition,
-    ConfChangeType,
-    ConfChangeV2,
-    ConfState,
     Entry,
     EntryType,
     Message,
@@ -21,72 +14,30 @@ from raftify.core.types import (
     Role,
 )
 from raftify.errors import ConfChangeRejected, PendingConfChange, ProposalDropped
+from tests.core.changes import (
+    ADD,
+    LEARNER,
+    LEAVE,
+    REMOVE,
+    change,
+    conf,
+    joined,
+    joint,
+    make,
+    ready_leader,
+)
 from tests.core.network import (
     Network,
-    Node,
     accept,
-    config,
     founded,
     lead,
     lone,
     persist,
-    role,
-    stored,
-    take,
 )
 
 VOTERS = [1, 2, 3]
-ADD, REMOVE, LEARNER = (
-    ConfChangeType.ADD_NODE,
-    ConfChangeType.REMOVE_NODE,
-    ConfChangeType.ADD_LEARNER_NODE,
-)
-
-
-def change(kind: ConfChangeType, node_id: int) -> ConfChange:
-    return ConfChange(0, kind, node_id)
-
-
-def joint(
-    *changes: tuple[ConfChangeType, int],
-    transition: ConfChangeTransition = ConfChangeTransition.AUTO,
-) -> ConfChangeV2:
-    return ConfChangeV2(transition, tuple(ConfChangeSingle(kind, i) for kind, i in changes))
-
-
-LEAVE = ConfChangeV2()
-
-
-def joined(network: Network, node_id: int) -> None:
-    """Start a node that knows nothing yet."""
-    settings = config(node_id, check_quorum=network.raft(1).check_quorum)
-    network.nodes[node_id] = Node(settings, MemoryStorage())
-
-
-def conf(network: Network, node_id: int) -> ConfState:
-    return network[node_id].raw.status().conf_state
-
-
-def make(network: Network, at: int, wanted: ConfChange | ConfChangeV2) -> None:
-    network[at].raw.propose_conf_change(b"", wanted)
-    network.settle()
-    network.tick(at)
-    network.tick(at)
-
 
 # -- when a change is taken ------------------------------------------------------------------
-
-
-def ready_leader(voters: list[int]) -> RawNode:
-    """Return a leader that has committed and applied everything, with nothing to send."""
-    raw = lone(founded(voters))
-    lead(raw)
-    for voter in voters[1:]:
-        accept(raw, voter, 2)
-    persist(raw)
-    raw.advance_apply()
-    take(raw)
-    return raw
 
 
 def test_one_change_at_a_time() -> None:
@@ -297,251 +248,3 @@ def test_a_change_survives_a_restart() -> None:
     for node_id in (1, 2):
         network[node_id].restart(applied=network.committed()[node_id])
         assert conf(network, node_id).voters == (1, 2)
-
-
-# -- leaders that remove themselves ----------------------------------------------------------
-
-
-def test_a_leader_that_removed_itself_steps_down() -> None:
-    """etcd#11038, raft-rs#584: else it sends heartbeats for ever and nobody else is elected."""
-    network = Network.of(VOTERS, check_quorum=True, pre_vote=True)
-    network.elect(1)
-    network[1].raw.propose_conf_change(b"", change(REMOVE, 1))
-    network.settle()
-    assert network.leaders() == []
-    assert conf(network, 2).voters == conf(network, 3).voters == (2, 3)
-    network.tick_all(40)
-    assert len(network.leaders()) == 1
-    assert network.leaders()[0] in (2, 3)
-    network.propose(network.leaders()[0], b"x")
-    assert network[2].applied == network[3].applied == [b"x"]
-
-
-def test_a_demoted_leader_steps_down_too() -> None:
-    network = Network.of(VOTERS)
-    network.elect(1)
-    make_demotion = change(LEARNER, 1)
-    network[1].raw.propose_conf_change(b"", make_demotion)
-    network.settle()
-    assert network.leaders() == []
-    assert conf(network, 2) == ConfState((2, 3), learners=(1,))
-    network.elect(2)
-    network.propose(2, b"x")
-    assert network[1].applied == [b"x"]
-
-
-def test_raft_rs_keeps_it_in_office() -> None:
-    network = Network.of(VOTERS, step_down_on_removal=False)
-    network.elect(1)
-    network[1].raw.propose_conf_change(b"", change(REMOVE, 1))
-    network.settle()
-    assert network.leaders() == [1]
-    with pytest.raises(ProposalDropped, match="removed from the cluster"):
-        network[1].raw.propose(b"", b"x")
-    network.tick(1)
-    # Answers that come late commit for the others, and do not trip over its own missing progress.
-    core = network.raft(1)
-    core.append_entry([Entry()])
-    network.settle()
-    network.tick(1)
-    assert core.raft_log.committed == core.raft_log.last_index()
-
-
-def test_two_voters_one_leaves_and_the_last_message_is_lost() -> None:
-    """etcd#10563: node 2 does not know that the removal of node 1 is committed. It must still be
-    able to lead: node 1, out of its own configuration, votes.
-    """
-    network = Network.of([1, 2])
-    network.elect(1)
-    network.propose(1, b"a")
-    network.filter(lambda m: not (m.msg_type is MessageType.APPEND and m.commit >= 4))
-    network[1].raw.propose_conf_change(b"", change(REMOVE, 1))
-    network.settle()
-    network.recover()
-    assert network.roles()[1] is Role.FOLLOWER
-    assert conf(network, 1).voters == (2,)
-    assert conf(network, 2).voters == (1, 2)
-    network.elect(2)
-    assert conf(network, 2).voters == (2,)
-    network.propose(2, b"b")
-    assert network[2].applied == [b"a", b"b"]
-
-
-def test_a_node_that_only_proposed_its_removal_still_campaigns() -> None:
-    """openraft#2098: a change counts from when it is applied, so a node with the newest log is
-    never kept from leading by a change that may not be committed.
-    """
-    network = Network.of(VOTERS)
-    network.elect(1)
-    network.isolate(1)
-    network[1].raw.propose_conf_change(b"", change(REMOVE, 1))
-    network.settle()
-    network.recover()
-    network[1].restart()
-    assert network[1].raw.campaign_blocker() is None
-    network[1].raw.campaign()
-    network.settle()
-    assert conf(network, 2).voters == (2, 3), "it led, and with that committed its own removal"
-
-
-# -- learners --------------------------------------------------------------------------------
-
-
-def test_learners_follow_but_do_not_count() -> None:
-    network = Network.of([1, 2], [3])
-    network.elect(1)
-    network.propose(1, b"a")
-    assert network[3].applied == [b"a"]
-    network.isolate(2)
-    network.propose(1, b"b")
-    assert network[1].applied == [b"a"], "a learner's copy is no majority"
-
-
-def test_a_learner_promoted_unawares_still_votes() -> None:
-    """etcd#10998, raft-rs#57: D was promoted while cut off; A and B crash, so C needs D and E."""
-    a, b, c, d, e = range(1, 6)
-    network = Network.of([a, b, c, e], [d])
-    network.elect(a)
-    network.isolate(d)
-    network[a].raw.propose_conf_change(b"", change(ADD, d))
-    network.settle()
-    assert conf(network, c).voters == (1, 2, 3, 4, 5)
-    assert conf(network, d).learners == (d,)
-    network.recover()
-    network.isolate(c, d, e)
-    network.elect(c)
-    network.tick(c)
-    assert conf(network, d).voters == (1, 2, 3, 4, 5)
-    network.propose(c, b"x")
-    assert network[d].applied == [b"x"]
-
-
-def test_a_learner_that_was_promoted_may_lead() -> None:
-    network = Network.of([1, 2], [3])
-    network.elect(1)
-    make(network, 1, change(ADD, 3))
-    network.elect(3)
-
-
-# -- joint configurations --------------------------------------------------------------------
-
-
-def test_a_node_is_replaced_at_once() -> None:
-    """tikv#1468, hashicorp/raft#481: never four voters with two dead."""
-    network = Network.of(VOTERS)
-    network.elect(1)
-    joined(network, 4)
-    make(network, 1, joint((ADD, 4), (REMOVE, 3)))
-    network.tick(1)
-    for node_id in (1, 2, 4):
-        assert conf(network, node_id) == ConfState((1, 2, 4))
-
-
-def test_joint_decisions_need_both_halves() -> None:
-    raw = ready_leader(VOTERS)
-    explicit = joint((ADD, 4), (ADD, 5), (REMOVE, 2), (REMOVE, 3))
-    raw.apply_conf_change(explicit)
-    raw.propose(b"", b"x")
-    persist(raw)
-    accept(raw, 2, 3)
-    assert raw.raft.raft_log.committed == 2, "only the old half has it"
-    accept(raw, 4, 3)
-    assert raw.raft.raft_log.committed == 3
-
-
-def test_an_explicit_joint_configuration_stays_until_it_is_left() -> None:
-    network = Network.of(VOTERS)
-    network.elect(1)
-    explicit = joint((REMOVE, 3), transition=ConfChangeTransition.EXPLICIT)
-    make(network, 1, explicit)
-    network.tick(1, 5)
-    assert conf(network, 2) == ConfState((1, 2), voters_outgoing=(1, 2, 3))
-    make(network, 1, LEAVE)
-    assert conf(network, 1) == conf(network, 2) == ConfState((1, 2))
-
-
-def test_a_leader_that_leaves_stays_while_joint_and_leads_out() -> None:
-    """cockroach#105578, etcd-io/raft#79: stepping down while joint leaves the group stuck."""
-    network = Network.of(VOTERS)
-    network.elect(1)
-    demotion = joint((LEARNER, 1), (ADD, 4), transition=ConfChangeTransition.EXPLICIT)
-    joined(network, 4)
-    make(network, 1, demotion)
-    assert network.leaders() == [1]
-    assert conf(network, 1).learners_next == (1,)
-    make(network, 1, LEAVE)
-    assert network.leaders() == []
-    assert conf(network, 2) == ConfState((2, 3, 4), learners=(1,))
-    network.tick_all(60)
-    assert len(network.leaders()) == 1
-
-
-@pytest.mark.parametrize("crash_after", range(12))
-def test_a_leader_lost_at_any_point_of_a_change_leaves_nobody_joint(crash_after: int) -> None:
-    """etcd#12136 and others: the new leader must propose to leave the joint configuration."""
-    network = Network.of([1, 2, 3, 4, 5])
-    network.elect(1)
-    wanted = joint((REMOVE, 1), (REMOVE, 2), transition=ConfChangeTransition.IMPLICIT)
-    network[1].raw.propose_conf_change(b"", wanted)
-    for _ in range(crash_after):
-        network.deliver(network.collect()[:1])
-        network[1].raw.tick()
-    network.isolate(1)
-    network.tick_all(120, without=[1])
-    network.recover()
-    network.tick_all(120)
-    states = {conf(network, i) == ConfState((3, 4, 5)) for i in (3, 4, 5)}
-    unchanged = {conf(network, i) == ConfState((1, 2, 3, 4, 5)) for i in (3, 4, 5)}
-    assert states == {True} or unchanged == {True}
-    assert len([i for i in network.leaders() if i in (3, 4, 5)]) <= 1
-
-
-def test_leaving_is_proposed_by_whoever_leads_next() -> None:
-    network = Network.of([1, 2, 3, 4, 5])
-    network.elect(1)
-
-    def keeps_joint(message: Message) -> bool:
-        return all(e.data or e.entry_type is EntryType.NORMAL for e in message.entries)
-
-    # The entry that leaves never gets out of the first leader.
-    network.filter(keeps_joint)
-    wanted = joint((REMOVE, 4), (REMOVE, 5), transition=ConfChangeTransition.IMPLICIT)
-    network[1].raw.propose_conf_change(b"", wanted)
-    network.settle()
-    assert conf(network, 2).voters_outgoing == (1, 2, 3, 4, 5)
-    network.recover()
-    network.isolate(1)
-    network.elect(2)
-    network.tick(2)
-    network.tick(2)
-    assert conf(network, 2) == conf(network, 3) == ConfState((1, 2, 3))
-    network.recover()
-    network.tick(2)
-    network.tick(2)
-    assert conf(network, 1) == ConfState((1, 2, 3))
-
-
-def test_a_joint_configuration_is_restored_from_storage() -> None:
-    storage = MemoryStorage()
-    storage.set_conf_state(ConfState((1, 2), (4,), (1, 2, 3), (3,), auto_leave=True))
-    raw = lone(storage)
-    assert raw.status().conf_state == ConfState((1, 2), (4,), (1, 2, 3), (3,), auto_leave=True)
-
-
-def test_nobody_is_asked_for_a_vote_but_voters() -> None:
-    raw = lone(founded([1, 2], [3]))
-    raw.campaign()
-    assert [m.to for m in take(raw)] == [2]
-
-
-def test_members_are_sent_entries_as_soon_as_they_are_added() -> None:
-    raw = ready_leader([1])
-    raw.apply_conf_change(change(LEARNER, 2))
-    assert [m.to for m in take(raw)] == [2]
-
-
-def test_followers_change_without_sending_anything() -> None:
-    raw = lone(stored(VOTERS, [1, 1], commit=1))
-    assert raw.apply_conf_change(change(ADD, 4)).voters == (1, 2, 3, 4)
-    assert role(raw) is Role.FOLLOWER
-    assert take(raw) == []

@@ -130,7 +130,7 @@ def test_not_too_many_reads_wait() -> None:
 
 
 def test_each_round_has_a_token_of_its_own() -> None:
-    """etcd#20418, etcd-io/raft#397: not the reader's context names a round, but a leader's token."""
+    """etcd#20418, etcd-io/raft#397: a token of the leader, not the reader's context."""
     raw = confirmed_leader()
     seen = []
     for _ in range(3):

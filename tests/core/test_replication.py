@@ -142,6 +142,15 @@ def test_a_leader_learns_from_answers(
         assert progress.next_idx == next_idx
 
 
+def test_a_late_rejection_is_passed_over() -> None:
+    raw = leading().raw
+    accept(raw, 2, 2)
+    take(raw)
+    raw.step(Message(MessageType.APPEND_RESPONSE, from_=2, term=2, index=1, reject=True))
+    assert take(raw) == []
+    assert raw.status().progress[2].state is ProgressState.REPLICATE
+
+
 def test_an_answer_brings_news_of_the_commit_to_all() -> None:
     raw = leading().raw
     accept(raw, 2, 2)

@@ -16,13 +16,10 @@ from raftify.core.types import (
     MessageType,
     Role,
     Snapshot,
-    SnapshotMetadata,
 )
 from raftify.errors import (
     InvariantViolation,
     MalformedMessage,
-    Rejected,
-    SnapshotOutOfDate,
     SnapshotTemporarilyUnavailable,
 )
 from tests.core.network import (
@@ -34,22 +31,12 @@ from tests.core.network import (
     lone,
     persist,
     role,
+    snapshot,
     stored,
     take,
 )
 
 VOTERS = [1, 2, 3]
-
-
-def snapshot(
-    index: int,
-    term: int,
-    voters: tuple[int, ...] = (1, 2, 3),
-    learners: tuple[int, ...] = (),
-    voters_outgoing: tuple[int, ...] = (),
-) -> Snapshot:
-    conf_state = ConfState(voters, learners, voters_outgoing)
-    return Snapshot(b"data", SnapshotMetadata(conf_state, index, term))
 
 
 def leader_with_lost_begin() -> RawNode:
@@ -347,91 +334,3 @@ def test_two_snapshots_before_the_first_is_durable() -> None:
     raw.on_persist_ready(second.number)
     assert raw.raft.raft_log.persisted == 9
     assert raw.snap() is None
-
-
-# -- asking for one --------------------------------------------------------------------------
-
-
-def test_a_follower_may_ask_for_a_snapshot() -> None:
-    network = Network.of(VOTERS)
-    network.elect(1)
-    network.propose(1, b"a")
-    network[3].raw.request_snapshot()
-    with pytest.raises(Rejected, match="on its way"):
-        network[3].raw.request_snapshot()
-    before = len(network[3].snapshots)
-    # A repeated append or heartbeat repeats the request, not the acknowledgement.
-    network[3].raw.step(Message(MessageType.HEARTBEAT, from_=1, term=2, commit=3))
-    network[3].raw.step(Message(MessageType.APPEND, from_=1, term=2, index=3, log_term=2))
-    network.settle()
-    assert len(network[3].snapshots) == before + 1
-    assert network[3].snapshots[-1].metadata.index == 3
-    network.propose(1, b"b")
-    network.tick(1)
-    assert network[3].applied == [b"a", b"b"]
-
-
-def test_a_snapshot_cannot_be_asked_for_just_now() -> None:
-    raw = lone(stored(VOTERS, [1, 1]))
-    with pytest.raises(Rejected, match="no leader"):
-        raw.request_snapshot()
-    raw.step(Message(MessageType.HEARTBEAT, from_=2, term=4))
-    with pytest.raises(Rejected, match="no entry of the leader's term"):
-        raw.request_snapshot()
-    leader = leader_with_lost_begin()
-    with pytest.raises(Rejected, match="nobody to ask"):
-        leader.request_snapshot()
-    assert leader.failure is None
-
-
-def test_a_request_survives_a_change_of_leader() -> None:
-    raw = lone(stored(VOTERS, [2, 2], commit=1))
-    raw.step(Message(MessageType.HEARTBEAT, from_=2, term=2))
-    raw.request_snapshot()
-    take(raw)
-    raw.step(Message(MessageType.APPEND, from_=3, term=3, index=2, log_term=2))
-    [again] = take(raw)
-    assert (again.to, again.reject, again.request_snapshot) == (3, True, 2)
-
-
-# -- the storage in memory -------------------------------------------------------------------
-
-
-def test_memory_storage_compacts_and_still_knows_the_term_before() -> None:
-    storage = MemoryStorage()
-    storage.append(entries((1, 1), (2, 1), (3, 2)))
-    storage.compact(1)
-    assert storage.first_index() == 1
-    storage.compact(3)
-    assert (storage.first_index(), storage.last_index(), storage.term(2)) == (3, 3, 1)
-    storage.compact(4)
-    assert (storage.first_index(), storage.last_index(), storage.term(3)) == (4, 3, 2)
-    with pytest.raises(InvariantViolation, match="no entry 9"):
-        storage.compact(9)
-    with pytest.raises(InvariantViolation, match="discarded"):
-        storage.append(entries((3, 2)))
-    with pytest.raises(InvariantViolation, match="gap"):
-        storage.append(entries((9, 2)))
-
-
-def test_memory_storage_refuses_an_old_snapshot() -> None:
-    storage = founded([1])
-    with pytest.raises(SnapshotOutOfDate):
-        storage.apply_snapshot(snapshot(1, 1))
-    with pytest.raises(SnapshotTemporarilyUnavailable, match="reaches 5"):
-        storage.snapshot(5, 1)
-
-
-def test_a_lagging_follower_catches_up_through_a_snapshot() -> None:
-    network = Network.of(VOTERS)
-    network.elect(1)
-    network.isolate(3)
-    network.propose(1, *[b"x"] * 20)
-    for node_id in (1, 2):
-        network[node_id].storage.compact(network.committed()[node_id])
-    network.recover()
-    network.tick(1)
-    network.tick(1)
-    assert network.committed() == {1: 22, 2: 22, 3: 22}
-    network.propose(1, b"y")
-    assert network[3].applied[-1] == b"y"
