@@ -38,41 +38,41 @@ class Persister:
         self._on_persisted = on_persisted
         self._jobs: list[_Job] = []
         self._lazy_hard_state: HardState | None = None
-        self._wake = asyncio.Event()
         self._closing = False
-        self._oldest: float | None = None
+        self._writing: asyncio.Future[None] | None = None
+        self._failure: BaseException | None = None
+        self._write_began = 0.0
+        self._ended: asyncio.Future[None] | None = None
 
     def submit(self, number: int, batch: WriteBatch) -> None:
         """Queue what Ready `number` asks for. Numbers must grow."""
-        if self._is_lazy(batch) and not self._jobs and self._oldest is None:
+        if self._writing is None and self._is_lazy(batch):
             if batch.hard_state is not None:
                 self._lazy_hard_state = batch.hard_state
             self._on_persisted(number)
             return
-        if not self._jobs and self._oldest is None:
-            self._oldest = asyncio.get_running_loop().time()
         self._jobs.append(_Job(number, batch))
-        self._wake.set()
+        if self._writing is None:
+            self._begin()
 
     def stalled_for(self, now: float) -> float:
         """Return for how many seconds the write under way has been so; 0 if there is none."""
-        return 0.0 if self._oldest is None else now - self._oldest
+        return 0.0 if self._writing is None else now - self._write_began
 
     async def run(self) -> None:
-        """Write until `finish`; raises what the storage raises."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._jobs:
-                await self._write_next()
-            if self._closing:
-                await self._write_lazy()
-                return
+        """Return after `finish`, once everything is durable; raises what the storage raises."""
+        self._ended = asyncio.get_running_loop().create_future()
+        self._look_for_end()
+        await self._ended
+        if self._lazy_hard_state is not None:
+            batch = WriteBatch(hard_state=self._lazy_hard_state, must_sync=False)
+            self._lazy_hard_state = None
+            await self._worker.run(self._storage.write, batch)
 
     def finish(self) -> None:
         """Let `run` return once everything queued is durable."""
         self._closing = True
-        self._wake.set()
+        self._look_for_end()
 
     @staticmethod
     def _is_lazy(batch: WriteBatch) -> bool:
@@ -83,23 +83,44 @@ class Persister:
             and batch.membership is None
         )
 
-    async def _write_next(self) -> None:
+    def _begin(self) -> None:
+        """Start the next transaction at once: a hop through a waiting task would cost latency."""
         taken = self._take()
         batch = merge([job.batch for job in taken])
         if batch.hard_state is None and self._lazy_hard_state is not None:
             batch = replace(batch, hard_state=self._lazy_hard_state)
         self._lazy_hard_state = None
-        loop = asyncio.get_running_loop()
-        self._oldest = loop.time()
-        await self._worker.run(self._storage.write, batch)
-        self._oldest = loop.time() if self._jobs else None
-        self._on_persisted(taken[-1].number)
+        self._write_began = asyncio.get_running_loop().time()
+        number = taken[-1].number
+        self._writing = self._worker.run(self._storage.write, batch)
+        self._writing.add_done_callback(lambda done: self._on_written(done, number))
 
-    async def _write_lazy(self) -> None:
-        if self._lazy_hard_state is not None:
-            batch = WriteBatch(hard_state=self._lazy_hard_state, must_sync=False)
-            self._lazy_hard_state = None
-            await self._worker.run(self._storage.write, batch)
+    def _on_written(self, done: asyncio.Future[None], number: int) -> None:
+        if done.cancelled():
+            return
+        error = done.exception()
+        if error is not None:
+            # `_writing` stays: nothing may be written after what was not.
+            self._fail(error)
+            return
+        self._writing = None
+        if self._jobs:
+            self._begin()
+        self._on_persisted(number)
+        self._look_for_end()
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = error
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_exception(error)
+
+    def _look_for_end(self) -> None:
+        if self._ended is None or self._ended.done():
+            return
+        if self._failure is not None:
+            self._ended.set_exception(self._failure)
+        elif self._closing and self._writing is None:
+            self._ended.set_result(None)
 
     def _take(self) -> list[_Job]:
         """Return as many queued jobs as one transaction can hold, at least one.

@@ -65,7 +65,7 @@ class RaftNode:
         self._finished = asyncio.Event()
         self._quit_before_run = False
         self._met: dict[int, Peer] = {}
-        self._background: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Future[None]] = set()
         self._storage_worker, self._machine_worker, self._writer = workers or (
             ThreadWorker("raftify-storage"),
             ThreadWorker("raftify-state-machine"),
@@ -306,7 +306,7 @@ class RaftNode:
     def _on_met(self, node_id: int, incarnation: str) -> None:
         self._keep(
             self._storage_worker.run(self.storage.remember_incarnation, node_id, incarnation),
-            "remember-incarnation",
+            "remember whom it met",
         )
 
     def _on_refused(self, error: RaftifyError) -> None:
@@ -338,13 +338,12 @@ class RaftNode:
             self._met.update(peers)
             self._transport.update_peers(self._met)
 
-    def _keep(self, work: Coroutine[object, object, None], what: str) -> None:
-        """Run `work` beside the node. What goes wrong is logged; it is nothing Raft relies on."""
-        task = asyncio.create_task(work, name=f"raftify-{self.state.node_id}-{what}")
-        self._background.add(task)
-        task.add_done_callback(self._on_background_done)
+    def _keep(self, work: asyncio.Future[None], what: str) -> None:
+        """Watch over `work`. What goes wrong is logged; it is nothing Raft relies on."""
+        self._background.add(work)
+        work.add_done_callback(lambda done: self._on_background_done(done, what))
 
-    def _on_background_done(self, task: asyncio.Task[None]) -> None:
-        self._background.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._logger.warning("%s failed: %s", task.get_name(), error)
+    def _on_background_done(self, done: asyncio.Future[None], what: str) -> None:
+        self._background.discard(done)
+        if not done.cancelled() and (error := done.exception()) is not None:
+            self._logger.warning("node %d failed to %s: %s", self.state.node_id, what, error)

@@ -120,6 +120,7 @@ class StateMachineRunner:
 
     async def _bytes_of_snapshot(self, index: int) -> bytes:
         machine = self.state_machine
+        call: Awaitable[object]
         if inspect.iscoroutinefunction(machine.snapshot):
             call = machine.snapshot()
         else:

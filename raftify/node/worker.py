@@ -17,8 +17,11 @@ T = TypeVar("T")
 class Worker(Protocol):
     """Runs blocking calls one after the other, in the order in which they were given."""
 
-    async def run(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what `call` returned. Cancelling stops the waiting, not the call."""
+    def run(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+        """Begin, and return the future of what `call` returns.
+
+        Cancelling it stops the waiting, not the call.
+        """
         ...
 
     async def close(self) -> None:
@@ -35,9 +38,9 @@ class ThreadWorker:
     def __init__(self, name: str) -> None:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
 
-    async def run(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def run(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, lambda: call(*args, **kwargs))
+        return loop.run_in_executor(self._executor, lambda: call(*args, **kwargs))
 
     async def close(self) -> None:
         # Executor.shutdown waits for the thread, which may be in the middle of a write.

@@ -27,10 +27,13 @@ class GatedWorker:
         self.gate = asyncio.Semaphore(0)
         self.begun = asyncio.Semaphore(0)
 
-    async def run(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    def run(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> asyncio.Future[Any]:
         self.begun.release()
+        return asyncio.ensure_future(self._run(lambda: call(*args, **kwargs)))
+
+    async def _run(self, call: Callable[[], Any]) -> Any:
         await self.gate.acquire()
-        return call(*args, **kwargs)
+        return call()
 
     async def close(self) -> None: ...
 
