@@ -28,8 +28,9 @@ from raftify.errors import MalformedMessage
 from raftify.wire import eraftpb_pb2 as epb
 from raftify.wire import raft_service_pb2 as pb
 
-# Indexing a tuple costs a third of calling the enum; there is one of these calls per entry.
-_ENTRY_TYPES = tuple(EntryType)
+# A look-up costs a third of calling the enum; there is one of these calls per entry. No tuple here:
+# the number comes from outside, and -1 would be found in one.
+_ENTRY_TYPES = {int(entry_type): entry_type for entry_type in EntryType}
 _MESSAGE_TYPES = tuple(MessageType)
 
 _EntryWire = epb.Entry
@@ -83,7 +84,7 @@ def decode_entry(encoded: bytes) -> Entry:
             wire.context,
             encoded,
         )
-    except (DecodeError, IndexError) as error:
+    except (DecodeError, KeyError) as error:
         raise MalformedMessage(f"{len(encoded)} bytes are no entry: {error}") from error
 
 
