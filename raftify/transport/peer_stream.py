@@ -12,12 +12,20 @@ import grpc
 
 from raftify.config import Config
 from raftify.core.types import Message
-from raftify.errors import NodeStopped, PeerRefused, RaftifyError
+from raftify.errors import PeerRefused, RaftifyError
 from raftify.transport.channel_options import open_channel, payload_limit
 from raftify.transport.handshake import is_accepted, peer_metadata
 from raftify.transport.interface import Handshake, PeerService
 from raftify.transport.outbox import Outbox
-from raftify.transport.status import describe, outcome_of, settle, typed_error_in
+from raftify.transport.status import (
+    StreamEnded,
+    describe,
+    finish_writing,
+    outcome_of,
+    settle,
+    typed_error_in,
+    write,
+)
 from raftify.wire.framing import encode_batch, message_size
 
 _METHOD: Final = "/raftify.RaftService/Messages"
@@ -32,8 +40,11 @@ _RETRY_REFUSED: Final = (0.8, 1.2)
 _KEPT_WHILE_LOST: Final = 1.0
 #: At most one `report_unreachable` in this time; Raft acts on the first.
 _REPORT_INTERVAL: Final = 0.25
-#: A refusal that does not change is told again after this long.
-_REFUSAL_INTERVAL: Final = 60.0
+#: A complaint of the peer that does not change is told again after this long.
+_REPEAT_INTERVAL: Final = 60.0
+
+#: The peer, or the way to it, is down; anything else is an answer.
+_GONE: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 _Call = grpc.aio.StreamUnaryCall[bytes, bytes]
 
@@ -71,6 +82,7 @@ class PeerStream:
         self._lost_since: float | None = None
         self._reported_at = -_REPORT_INTERVAL
         self._refusal: tuple[str, float] | None = None
+        self._fault: tuple[str, float] | None = None
         self._task = self._loop.create_task(self._run(), name=f"raftify-peer-{peer_id}")
 
     # -- what the transport calls -----------------------------------------------------------
@@ -126,10 +138,12 @@ class PeerStream:
                 self._note_connected()
                 await self._empty_outbox(call)
                 if self._closing and not call.done():
-                    await call.done_writing()
+                    await finish_writing(call)
             error = await outcome_of(call)
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError, TimeoutError):
-            # The stream ended under a write; the batch is lost. Why, the call knows.
+        except StreamEnded:
+            # The batch is lost, which Raft repairs.
+            error = await outcome_of(call)
+        except TimeoutError:
             call.cancel()
             error = await outcome_of(call)
         finally:
@@ -145,7 +159,7 @@ class PeerStream:
         while not call.done():
             batch = outbox.take(self._batch_limit)
             if batch:
-                await call.write(encode_batch(batch))
+                await write(call, encode_batch(batch))
             elif self._closing:
                 return
             else:
@@ -155,7 +169,9 @@ class PeerStream:
     # -- what it says -----------------------------------------------------------------------
 
     def _note_connected(self) -> None:
-        self._logger.info("connected to %s", self._name)
+        # After a fault the connection is there all the time, and each attempt soon ends again.
+        level = logging.INFO if self._fault is None else logging.DEBUG
+        self._logger.log(level, "connected to %s", self._name)
         self._lost_since = None
         self._refusal = None
 
@@ -166,16 +182,31 @@ class PeerStream:
         if isinstance(typed, PeerRefused):
             self._note_refusal(typed)
             return _RETRY_REFUSED
-        self._note_loss(describe(error) if error is not None else "it closed the stream")
-        return _RETRY if typed is None or isinstance(typed, NodeStopped) else _RETRY_REFUSED
+        if error is None or error.code() in _GONE:
+            self._note_loss(describe(error) if error is not None else "it closed the stream")
+            return _RETRY
+        self._note_fault(describe(error))
+        return _RETRY_REFUSED
 
     def _note_loss(self, reason: str) -> None:
         now = self._loop.time()
         if self._lost_since is None:
             self._lost_since = now
+            self._fault = None
             self._logger.info("no connection to %s: %s", self._name, reason)
         elif now - self._lost_since > _KEPT_WHILE_LOST:
             self._outbox.clear()
+        self._report_unreachable()
+
+    def _note_fault(self, reason: str) -> None:
+        """Note that the peer is there and does not like what it gets: a bug, or unlike settings."""
+        now = self._loop.time()
+        if self._lost_since is None:
+            self._lost_since = now
+        if self._fault is None or reason != self._fault[0] or now > self._fault[1]:
+            self._fault = (reason, now + _REPEAT_INTERVAL)
+            self._logger.warning("%s ended the stream of messages: %s", self._name, reason)
+        self._outbox.clear()
         self._report_unreachable()
 
     def _note_refusal(self, error: RaftifyError) -> None:
@@ -183,7 +214,7 @@ class PeerStream:
         self._outbox.clear()
         now, text = self._loop.time(), f"{type(error).__name__}: {error}"
         if self._refusal is None or text != self._refusal[0] or now > self._refusal[1]:
-            self._refusal = (text, now + _REFUSAL_INTERVAL)
+            self._refusal = (text, now + _REPEAT_INTERVAL)
             self._service.report_refused(self._peer_id, error)
         self._report_unreachable()
 

@@ -23,7 +23,14 @@ from raftify.errors import (
 from raftify.transport.channel_options import payload_limit
 from raftify.transport.dialer import Dialer
 from raftify.transport.handshake import Metadata, is_accepted
-from raftify.transport.status import describe, outcome_of, settle, typed_error_in
+from raftify.transport.status import (
+    StreamEnded,
+    describe,
+    outcome_of,
+    settle,
+    typed_error_in,
+    write,
+)
 from raftify.wire import codec
 from raftify.wire import raft_service_pb2 as pb
 from raftify.wire.errors_codec import error_from_wire
@@ -151,7 +158,7 @@ class ProposalStream:
                 reading = asyncio.get_running_loop().create_task(
                     self._read(call), name=f"raftify-results-{self._address}"
                 )
-                with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                with suppress(StreamEnded):
                     await self._write(call)
             error = await outcome_of(call)
         except TimeoutError:
@@ -169,7 +176,7 @@ class ProposalStream:
             if self._unsent:
                 data = self._take_batch()
                 if data:
-                    await call.write(data)
+                    await write(call, data)
             else:
                 self._wake.clear()
                 await self._wake.wait()

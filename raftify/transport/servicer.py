@@ -155,6 +155,9 @@ class RaftServicer:
             await abort(context, NodeStopped("this node is stopping"))
         except grpc.aio.AbortError:
             raise
+        except grpc.aio.InternalError as error:
+            # A write failed because the caller is gone, and the cancellation of this task is late.
+            raise asyncio.CancelledError from error
         except Exception as error:
             self._logger.exception("answering %s failed", name)
             await context.abort(grpc.StatusCode.INTERNAL, _NOTHING_TOLD)

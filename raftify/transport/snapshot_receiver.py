@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from raftify.core.types import Message
+from raftify.core.types import Message, Snapshot
 from raftify.errors import MalformedMessage, TransportError
 from raftify.records import SnapshotDescriptor, SnapshotSink
 from raftify.transport.arrivals import check_snapshot
@@ -44,9 +44,9 @@ class SnapshotReceiver:
         assert message.snapshot is not None
         descriptor = SnapshotDescriptor.decode(message.snapshot.data)
         run, thread = asyncio.get_running_loop().run_in_executor, self._thread
-        sink = await run(thread, self._service.create_snapshot_sink, message.snapshot)
-        arrival = _Arrival(descriptor, sink)
+        arrival = _Arrival(descriptor)
         try:
+            await run(thread, arrival.open, self._service, message.snapshot)
             if first.data:
                 await run(thread, arrival.write, first)
             while (chunk := await _next(requests)) is not None:
@@ -67,11 +67,14 @@ class SnapshotReceiver:
 class _Arrival:
     """One snapshot between header and receipt. Everything here runs on the thread."""
 
-    def __init__(self, descriptor: SnapshotDescriptor, sink: SnapshotSink | None) -> None:
+    def __init__(self, descriptor: SnapshotDescriptor) -> None:
         self._descriptor = descriptor
-        self._sink = sink
+        self._sink: SnapshotSink | None = None
         self._size = 0
         self._crc32 = 0
+
+    def open(self, service: PeerService, snapshot: Snapshot) -> None:
+        self._sink = service.create_snapshot_sink(snapshot)
 
     def write(self, chunk: pb.SnapshotChunk) -> None:
         data = chunk.data

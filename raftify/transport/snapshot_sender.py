@@ -19,7 +19,15 @@ from raftify.errors import PeerUnreachable, RaftifyError, TransportError
 from raftify.transport.channel_options import open_channel, payload_limit
 from raftify.transport.handshake import is_accepted, peer_metadata
 from raftify.transport.interface import Handshake, PeerService
-from raftify.transport.status import describe, outcome_of, settle, typed_error_in
+from raftify.transport.status import (
+    StreamEnded,
+    describe,
+    finish_writing,
+    outcome_of,
+    settle,
+    typed_error_in,
+    write,
+)
 from raftify.wire import codec
 from raftify.wire import raft_service_pb2 as pb
 
@@ -136,7 +144,7 @@ class SnapshotSender:
     async def _transfer(self, peer_id: int, message: Message, snapshot: Snapshot) -> int:
         own = self._handshake
         async with AsyncExitStack() as stack:
-            file = await asyncio.to_thread(self._service.open_snapshot, snapshot)
+            file = await self._open(snapshot)
             if file is not None:
                 stack.callback(file.close)
             channel = await stack.enter_async_context(
@@ -149,8 +157,17 @@ class SnapshotSender:
             stack.callback(call.cancel)
             try:
                 return await self._stream(call, message, file)
-            except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            except (grpc.aio.AioRpcError, StreamEnded):
                 raise await _reason(call) from None
+
+    async def _open(self, snapshot: Snapshot) -> BinaryIO | None:
+        opening = asyncio.ensure_future(asyncio.to_thread(self._service.open_snapshot, snapshot))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # The thread goes on, and nobody else will have the file that it opens.
+            opening.add_done_callback(_close_opened)
+            raise
 
     async def _stream(self, call: _Call, message: Message, file: BinaryIO | None) -> int:
         """Send header and chunks; return how many bytes the receiver has.
@@ -171,14 +188,14 @@ class SnapshotSender:
                 break
             await _write(call, pb.SnapshotChunk(offset=offset, data=data, crc32=crc32))
             offset += len(data)
-        await call.done_writing()
+        await finish_writing(call)
         receipt = codec.parse(pb.SnapshotReceipt, await call)
         return receipt.size_bytes
 
 
 async def _write(call: _Call, chunk: pb.SnapshotChunk) -> None:
     async with _stall_watch("take a chunk"):
-        await call.write(chunk.SerializeToString())
+        await write(call, chunk.SerializeToString())
 
 
 @asynccontextmanager
@@ -197,6 +214,13 @@ async def _reason(call: _Call) -> RaftifyError:
     if error is None:
         return TransportError("the receiver ended the call before it had the whole snapshot")
     return typed_error_in(error) or PeerUnreachable(describe(error))
+
+
+def _close_opened(opening: asyncio.Future[BinaryIO | None]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        file = opening.result()
+        if file is not None:
+            file.close()
 
 
 def _read(file: BinaryIO, size: int) -> tuple[bytes, int]:

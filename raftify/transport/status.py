@@ -22,6 +22,7 @@ from raftify.wire.errors_codec import decode_error, encode_error
 ERROR_KEY: Final = "raftify-error-bin"
 
 _Code = grpc.StatusCode
+_Writable = grpc.aio.StreamUnaryCall[bytes, bytes] | grpc.aio.StreamStreamCall[bytes, bytes]
 #: Looked up along the class's ancestors, so that a subclass need not be listed.
 _CODES: Final[dict[type[BaseException], grpc.StatusCode]] = {
     errors.ConfigError: _Code.INVALID_ARGUMENT,
@@ -55,6 +56,39 @@ async def abort(context: grpc.aio.ServicerContext[bytes, bytes], error: RaftifyE
     encoded = encode_error(error)
     details = decode_error(encoded).args[0]
     await context.abort(status_of(error), details, ((ERROR_KEY, encoded),))
+
+
+class StreamEnded(Exception):
+    """A write came too late: the other end has ended the call, and its status says why."""
+
+
+async def write(call: _Writable, data: bytes) -> None:
+    """Write `data` to a stream whose initial metadata has come.
+
+    `call.write` would do, were it not that grpc.aio puts INTERNAL in the place of the status that
+    the other end sent, as soon as a write fails because of that status.
+
+    Raises:
+        StreamEnded: the call has ended; `outcome_of` tells why.
+    """
+    if call.done():
+        raise StreamEnded
+    inner = getattr(call, "_cython_call", None)
+    try:
+        if inner is None:
+            await call.write(data)
+        else:
+            await inner.send_serialized_message(data)
+    except (grpc.aio.AioRpcError, grpc.aio.InternalError, asyncio.InvalidStateError):
+        raise StreamEnded from None
+
+
+async def finish_writing(call: _Writable) -> None:
+    """Tell the other end that nothing more comes. Raises StreamEnded as `write` does."""
+    try:
+        await call.done_writing()
+    except (grpc.aio.AioRpcError, grpc.aio.InternalError, asyncio.InvalidStateError):
+        raise StreamEnded from None
 
 
 async def outcome_of(call: grpc.aio.Call) -> grpc.aio.AioRpcError | None:

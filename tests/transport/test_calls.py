@@ -218,7 +218,8 @@ class TestErrors:
         monkeypatch.setattr(one.node, name, never)
         calling = asyncio.ensure_future(call(remote, 60))
         await reached.wait()
-        await one.transport._server.stop(None)  # type: ignore[union-attr]  # it is started
+        assert one.transport._server is not None
+        await one.transport._server.stop(None)
         expected = OutcomeUnknown if changes_something else PeerUnreachable
         with pytest.raises(expected):
             await calling
@@ -276,7 +277,7 @@ class TestDeadlines:
 class TestWhoIsMeant:
     async def test_the_right_node_may_be_named_or_not(self, one: Running) -> None:
         for named in ({}, {"cluster_id": CLUSTER}, {"cluster_id": CLUSTER, "to_id": 1}):
-            remote = connect(one.address, Config(), **named)  # type: ignore[arg-type]  # see above
+            remote = connect(one.address, Config(), **named)
             assert await remote.read_index(timeout=5) == 77
             await remote.close()
 

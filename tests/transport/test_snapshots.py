@@ -7,7 +7,8 @@ import io
 import threading
 import tracemalloc
 import zlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,7 +28,7 @@ from raftify.records import SnapshotDescriptor
 from raftify.transport import snapshot_sender
 from raftify.transport.handshake import peer_metadata
 from raftify.transport.interface import Handshake
-from raftify.transport.status import typed_error_in
+from raftify.transport.status import StreamEnded, outcome_of, typed_error_in, write
 from raftify.wire import codec
 from raftify.wire import raft_service_pb2 as pb
 from tests.transport.fakes import (
@@ -49,6 +50,10 @@ async def pair(machines: Machines, tmp_path: Path) -> tuple[Running, Running]:
     two = await machines.start(2, node=FakeNode(2, directory=tmp_path))
     one.knows(two)
     return one, two
+
+
+def files_in(directory: Path) -> list[Path]:
+    return list(directory.iterdir())
 
 
 async def test_a_snapshot_arrives_as_a_file_and_then_as_a_message(
@@ -73,7 +78,7 @@ async def test_a_snapshot_without_a_file_is_its_message_only(
     one.transport.send([sent])
     await one.node.until(lambda: one.node.snapshots)
     assert (one.node.snapshots, two.node.received) == ([(2, True)], [sent])
-    assert list(tmp_path.iterdir()) == []
+    assert files_in(tmp_path) == []
 
 
 async def test_an_empty_file_is_a_file(pair: tuple[Running, Running], tmp_path: Path) -> None:
@@ -166,7 +171,7 @@ async def test_snapshots_to_several_peers_travel_at_once(
     one.knows(*others)
     held = [_HeldFile(b"x" * 5000), _HeldFile(b"x" * 5000)]
     waiting: list[BinaryIO] = list(held)
-    one.node.open_file = lambda: waiting.pop()
+    one.node.open_file = waiting.pop
     one.transport.send([snapshot_message(i, 1, b"x" * 5000) for i in (2, 3)])
     for file in held:
         await asyncio.to_thread(file.reached.wait)
@@ -228,11 +233,11 @@ async def test_an_aborted_snapshot_leaves_no_file(
     one.node.open_file = lambda: held
     one.transport.send([snapshot_message(2, 1, b"x" * 5000)])
     await asyncio.to_thread(held.reached.wait)
-    assert len(list(tmp_path.iterdir())) == 1
+    assert len(files_in(tmp_path)) == 1
     held.release.set()
     await one.transport.stop(grace=0)
     await two.transport.stop(grace=5)
-    assert list(tmp_path.iterdir()) == []
+    assert files_in(tmp_path) == []
     assert two.node.received == []
 
 
@@ -254,7 +259,7 @@ async def test_a_receiver_that_is_full_says_so_and_keeps_nothing(
     assert one.node.snapshots == [(2, False)]
     assert "StorageFull: no space left" in caplog.text
     await two.transport.stop(grace=5)
-    assert list(tmp_path.iterdir()) == []
+    assert files_in(tmp_path) == []
 
 
 async def test_a_receiver_that_takes_nothing_is_given_up(
@@ -303,23 +308,20 @@ class TestWhatReceiversRefuse:
     ) -> RaftifyError | None:
         """Send `chunks`; return the error they are answered with."""
 
-        async def requests() -> AsyncIterator[bytes]:
-            for chunk in chunks:
-                yield chunk if isinstance(chunk, bytes) else chunk.SerializeToString()
-
         async with grpc.aio.insecure_channel(to.address) as channel:
             method: grpc.aio.StreamUnaryMultiCallable[bytes, bytes] = channel.stream_unary(
                 "/raftify.RaftService/InstallSnapshot"
             )
-            try:
-                await method(requests(), metadata=peer_metadata(handshake))
-            except grpc.aio.AioRpcError as error:
-                assert error.code() in (
-                    grpc.StatusCode.INVALID_ARGUMENT,
-                    grpc.StatusCode.FAILED_PRECONDITION,
-                )
-                return typed_error_in(error)
-        return None
+            call = method(metadata=peer_metadata(handshake))
+            await call.initial_metadata()
+            with suppress(StreamEnded):
+                for chunk in chunks:
+                    await write(
+                        call, chunk if isinstance(chunk, bytes) else chunk.SerializeToString()
+                    )
+                await call.done_writing()
+            error = await outcome_of(call)
+        return None if error is None else typed_error_in(error)
 
     def chunks(self, data: bytes, m: Message | None = None) -> list[pb.SnapshotChunk]:
         header = codec.message_to_wire(m or snapshot_message(2, 1, data))
@@ -339,7 +341,7 @@ class TestWhatReceiversRefuse:
         assert isinstance(error, MalformedMessage)
         await two.transport.stop(grace=5)
         assert two.node.directory is not None
-        assert list(two.node.directory.iterdir()) == []
+        assert files_in(two.node.directory) == []
         assert two.node.received == []
         return str(error)
 
