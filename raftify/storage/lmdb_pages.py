@@ -184,25 +184,27 @@ class _PageChecker:
 
     def check(self) -> None:
         self._mark(0, _META_PAGES)
-        for data in self._records(self._meta.main, _SUB_DATABASE):
+        for flags, data in self._records(self._meta.main, _SUB_DATABASE | _BIG_DATA):
+            if not flags & _SUB_DATABASE:
+                continue  # not a log of ours, which who opens it will say
             if len(data) != _DATABASE.size or (database := _Database.parse(data)).flags:
                 raise self._damaged(self._meta.main.root)
             self._check_tree(database)
         self._check_free_list()
 
-    def _records(self, database: _Database, flag: int) -> list[bytes]:
-        """Return the value of every record of a small database; only `flag` may be set there."""
+    def _records(self, database: _Database, allowed: int) -> list[tuple[int, bytes]]:
+        """Return flags and value of every record of a small database; see `_check_node`."""
         found = []
         for number in self._leaves(database):
             page = self._read(number)
             for offset in self._check_page(number, page, _LEAF):
-                low, high, flags, key_size = self._check_node(number, page, offset, flag)
+                low, high, flags, key_size = self._check_node(number, page, offset, allowed)
                 start, size = offset + _NODE.size + key_size, low | high << 16
                 if flags & _BIG_DATA:
                     data = self._read_overflow(_NUMBER.unpack_from(page, start)[0], size)
                 else:
                     data = page[start : start + size]
-                found.append(data)
+                found.append((flags, data))
         if len(found) != database.entries:
             raise self._damaged(database.root)
         return found
@@ -229,7 +231,7 @@ class _PageChecker:
 
     def _check_free_list(self) -> None:
         """Check that no page counts as free and as used: it would be overwritten in use."""
-        for data in self._records(self._meta.free, _BIG_DATA):
+        for _, data in self._records(self._meta.free, _BIG_DATA):
             count = _NUMBER.unpack_from(data)[0]
             if len(data) < 8 * (count + 1):
                 raise self._damaged(self._meta.free.root)
@@ -280,14 +282,17 @@ class _PageChecker:
         return count
 
     def _check_node(
-        self, number: int, page: bytes, offset: int, flag: int
+        self, number: int, page: bytes, offset: int, allowed: int
     ) -> tuple[int, int, int, int]:
-        """Return the header of a leaf's node, having checked it, and where its data is."""
+        """Return the header of a leaf's node, having checked it, and where its data is.
+
+        Only flags in `allowed` may be set.
+        """
         node = _NODE.unpack_from(page, offset)
         low, high, flags, key_size = node
         end = offset + _NODE.size + key_size
         size = low | high << 16
-        if flags & ~flag:
+        if flags & ~allowed:
             raise self._damaged(number)
         if flags & _BIG_DATA:
             if end + _NUMBER.size > self._size:

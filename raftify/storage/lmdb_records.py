@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -78,7 +79,7 @@ def read_contents(env: LmdbEnvironment, txn: Transaction) -> Contents:
     check_format(env, txn)
     try:
         contents, runs = _decode_contents(env, txn)
-    except (MalformedMessage, ValueError, TypeError) as error:
+    except (MalformedMessage, ValueError, TypeError, struct.error) as error:
         # The checksum was right, so another version or another program wrote it.
         raise StorageDamaged(f"{env.path}: a record cannot be read: {error}") from error
     last_run = _check_bounds(env, txn, contents.state, runs)

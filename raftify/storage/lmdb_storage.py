@@ -41,6 +41,7 @@ _T = TypeVar("_T")
 #: How many runs of discarded entries a compaction deletes at once; a write takes fewer along.
 _COMPACTION_RUNS: Final = 1024
 _RUNS_PER_WRITE: Final = 64
+_TRANSACTIONS_UNTIL_REUSE: Final = 2
 #: How often a reader looks again when a write has just changed what it was about to read.
 _READ_ATTEMPTS: Final = 10_000
 
@@ -229,9 +230,9 @@ class LmdbStorage(StableStorage):
             state = plan_compaction(view.state, first_index, self.term)
             with self._env.headroom():
                 self._collect(view, state)
-                # The rest goes with the writes to come, unless room is short.
-                while self._garbage and self._env.is_more_than_half_full():
-                    self._collect(self._current(), state)
+                if self._env.is_more_than_half_full():
+                    self._make_room(state)
+                # Otherwise the rest goes with the writes to come.
 
     def remember_incarnation(self, node_id: int, incarnation: str) -> None:
         with self._writing:
@@ -298,6 +299,16 @@ class LmdbStorage(StableStorage):
             records.put_state(self._env, txn, view.state, state)
         self._garbage = garbage
         self._show(state, view.cache, view.generation)
+
+    def _make_room(self, state: LogState) -> None:
+        """Delete all that is left of what was discarded, and let the writes to come have its place.
+
+        LMDB reuses pages only when they have been free for two transactions.
+        """
+        while self._garbage:
+            self._collect(self._current(), state)
+        for _ in range(_TRANSACTIONS_UNTIL_REUSE):
+            self._collect(self._current(), state)
 
     def _consistently(self, read: Callable[[_View], _T]) -> _T:
         """Return what `read` makes of one view, again if that was replaced meanwhile."""

@@ -1,0 +1,150 @@
+"""Who may open a log directory, and what is found there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import lmdb
+import pytest
+
+from raftify.config import Config
+from raftify.core.types import HardState
+from raftify.errors import (
+    NotALogDirectory,
+    StorageDamaged,
+    StorageError,
+    StorageLocked,
+    StorageTooNew,
+)
+from raftify.storage import LmdbStorage, LogReader, WriteBatch
+from raftify.storage import lmdb_schema as schema
+from tests.storage.making import IDENTITY, MEMBERS, make_entries
+
+
+def make_store(directory: Path) -> LmdbStorage:
+    storage = LmdbStorage.create(directory)
+    storage.initialize(IDENTITY, MEMBERS)
+    storage.write(WriteBatch(entries=make_entries(2, 20), hard_state=HardState(1, 1, 15)))
+    return storage
+
+
+def put_record(directory: Path, key: bytes, record: bytes) -> None:
+    """Put raw bytes into `meta`, as another version or a bug would."""
+    with lmdb.open(str(directory / "log.mdb"), subdir=False, max_dbs=4) as env:
+        meta = env.open_db(schema.META_DB)
+        with env.begin(write=True) as txn:
+            txn.put(key, record, db=meta)
+
+
+def test_the_directory_of_the_configuration_is_used_by_default(tmp_path: Path) -> None:
+    config = Config(log_dir=tmp_path / "a" / "b")
+    LmdbStorage.create(config=config).close()
+    assert (tmp_path / "a" / "b" / "log.mdb").is_file()
+
+
+def test_one_store_at_a_time_has_a_directory(tmp_path: Path) -> None:
+    storage = make_store(tmp_path)
+    with pytest.raises(StorageLocked, match="in this process"):
+        LmdbStorage.create(tmp_path)
+    with pytest.raises(StorageLocked, match="in this process"):
+        LogReader.open(tmp_path)
+    storage.close()
+    LmdbStorage.create(tmp_path).close()
+
+
+def test_another_process_keeps_us_out_until_it_ends(tmp_path: Path) -> None:
+    script = (
+        "import sys; from raftify.storage import LmdbStorage\n"
+        "s = LmdbStorage.create(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"open\n"
+        with pytest.raises(StorageLocked, match=f"in process {other.pid}"):
+            LmdbStorage.create(tmp_path)
+        other.kill()
+        other.wait()
+    LmdbStorage.create(tmp_path).close()
+
+
+def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    make_store(tmp_path).close()
+    version = schema.encode_version(schema.FORMAT_VERSION + 1)
+    put_record(tmp_path, schema.FORMAT_KEY, schema.pack_record(schema.FORMAT_KEY, version))
+    for open_it in (LmdbStorage.create, LogReader.open):
+        with pytest.raises(StorageTooNew, match="format 2"):
+            open_it(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "key", [schema.IDENTITY_KEY, schema.STATE_KEY, schema.MEMBERSHIP_KEY, schema.SNAPSHOT_KEY]
+)
+def test_every_record_is_checked(tmp_path: Path, key: bytes) -> None:
+    make_store(tmp_path).close()
+    for record in (b"", b"abc", schema.pack_record(b"other", b"x"), schema.pack_record(key, b"\7")):
+        put_record(tmp_path, key, record)
+        with pytest.raises(StorageDamaged):
+            LmdbStorage.create(tmp_path)
+
+
+def test_a_commit_beyond_the_end_of_the_log_is_damage(tmp_path: Path) -> None:
+    """etcd-io/etcd#5664: found at boot, before the core stumbles over it."""
+    make_store(tmp_path).close()
+    state, runs = schema.decode_state(_record(tmp_path, schema.STATE_KEY)[4:])
+    state.hard_state.commit = 99
+    value = schema.encode_state(state, runs)
+    put_record(tmp_path, schema.STATE_KEY, schema.pack_record(schema.STATE_KEY, value))
+    with pytest.raises(StorageDamaged, match="committed up to 99 and ends at 19"):
+        LmdbStorage.create(tmp_path)
+
+
+def _record(directory: Path, key: bytes) -> bytes:
+    with lmdb.open(str(directory / "log.mdb"), subdir=False, max_dbs=4) as env:
+        meta = env.open_db(schema.META_DB)
+        with env.begin() as txn:
+            record = txn.get(key, db=meta)
+    assert record is not None
+    return record
+
+
+@pytest.mark.parametrize("what", ["nothing", "empty directory", "file", "other", "foreign"])
+def test_a_reader_wants_the_directory_of_a_log(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "there"
+    if what == "file":
+        path.write_bytes(b"text")
+    elif what != "nothing":
+        path.mkdir()
+    if what == "other":
+        (path / "data.mdb").write_bytes(b"text")
+    elif what == "foreign":
+        with lmdb.open(str(path / "log.mdb"), subdir=False) as env, env.begin(write=True) as txn:
+            txn.put(b"key", b"value")
+    before = sorted(os.walk(tmp_path))
+    with pytest.raises(NotALogDirectory, match="there"):
+        LogReader.open(path)
+    assert sorted(os.walk(tmp_path)) == before
+
+
+def test_a_path_that_cannot_be_a_directory_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("text")
+    with pytest.raises(StorageError, match="file"):
+        LmdbStorage.create(tmp_path / "file")
+
+
+def test_a_lmdb_file_of_something_else_is_not_taken_over(tmp_path: Path) -> None:
+    with lmdb.open(str(tmp_path / "log.mdb"), subdir=False) as env, env.begin(write=True) as txn:
+        txn.put(b"key", b"value")
+    with pytest.raises(NotALogDirectory, match="something else"):
+        LmdbStorage.create(tmp_path)
+
+
+def test_a_map_that_the_machine_cannot_have_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="lmdb_map_size"):
+        LmdbStorage.create(tmp_path, Config(lmdb_map_size=1 << 60))
