@@ -9,20 +9,17 @@ from random import Random
 from types import TracebackType
 from typing import Self
 
-from raftify.client import create_client
+from raftify import joining
 from raftify.config import Config
 from raftify.core.types import ConfChangeSingle, ConfChangeType, ConfChangeV2
 from raftify.errors import (
     ConfigError,
-    JoinRejected,
     NodeStopped,
-    OutcomeUnknown,
-    PendingConfChange,
 )
 from raftify.node.founding import prepare_store
 from raftify.node.local_state import RunningState
 from raftify.node.raft_node import RaftNode
-from raftify.peers import Address, ClusterJoinTicket, Membership, Peer, Peers
+from raftify.peers import Address, ClusterJoinTicket, Membership, Peers
 from raftify.records import decode_peers, encode_peers
 from raftify.state_machine import AbstractLogEntry, AbstractStateMachine
 from raftify.storage.base import StableStorage
@@ -188,12 +185,9 @@ class Raft:
             NoLeader: nobody there could answer within `timeout` seconds.
             JoinRejected: the address is that of a member.
         """
-        config = config or Config()
-        Address.parse(raft_addr)
-        if timeout is None:
-            timeout = config.conf_change_request_timeout
-        async with create_client(peer_addr, timeout=timeout, config=config) as client:
-            return await client.request_id(raft_addr, identity)
+        return await joining.request_id(
+            raft_addr, peer_addr, identity=identity, timeout=timeout, config=config or Config()
+        )
 
     async def join_cluster(
         self, tickets: Sequence[ClusterJoinTicket], *, timeout: float | None = None
@@ -207,74 +201,7 @@ class Raft:
             JoinRejected: the tickets are not for this cluster, or an id is used up.
             NoLeader: no leader took it within `timeout` seconds.
         """
-        node, loop = self._node, asyncio.get_running_loop()
-        timeout = node.config.conf_change_request_timeout if timeout is None else timeout
-        deadline = loop.time() + timeout
-        own = self._own_ticket(tickets)
-        await node.state.wait_until(
-            lambda: node.state.running is RunningState.RUNNING,
-            timeout=timeout,
-            what="the start of `run`, in a task of its own,",
-        )
-        node.meet(own.peers)
-        await self._ask_to_add(tickets, own, deadline)
-        await node.state.wait_until(
-            lambda: node.state.membership.is_member(self.get_id()),
-            timeout=max(deadline - loop.time(), 0),
-            what="receiving the membership",
-        )
-
-    async def _ask_to_add(
-        self, tickets: Sequence[ClusterJoinTicket], own: ClusterJoinTicket, deadline: float
-    ) -> None:
-        loop = asyncio.get_running_loop()
-        peers = [
-            Peer(t.reserved_id, t.raft_addr, self._incarnation_for(t.reserved_id)) for t in tickets
-        ]
-        changes = (ConfChangeSingle(ConfChangeType.ADD_NODE, peer.node_id) for peer in peers)
-        change = ConfChangeV2(changes=tuple(changes), context=encode_peers(peers))
-        known = [own.leader_addr, *(peer.address for peer in own.peers.values())]
-        addresses = list(dict.fromkeys(a for a in known if a and a != own.raft_addr))
-        async with create_client(
-            addresses,
-            cluster_id=own.cluster_id,
-            config=self._node.config,
-            connect=self._node.connect,
-        ) as client:
-            while True:
-                try:
-                    await client.change_config(change, timeout=max(deadline - loop.time(), 0.001))
-                except (OutcomeUnknown, PendingConfChange):
-                    # Adding a member that is one already changes nothing, so asking again is safe.
-                    if loop.time() >= deadline:
-                        raise
-                    await asyncio.sleep(self._node.config.tick_interval)
-                else:
-                    return
-
-    def _own_ticket(self, tickets: Sequence[ClusterJoinTicket]) -> ClusterJoinTicket:
-        own = [t for t in tickets if t.reserved_id == self.get_id()]
-        if not own:
-            raise JoinRejected(
-                f"none of the tickets is for this node, {self.get_id()}: use the ticket whose "
-                "reserved_id it was bootstrapped with"
-            )
-        for ticket in tickets:
-            if ticket.cluster_id != self._node.state.identity.cluster_id:
-                raise JoinRejected(
-                    f"the ticket is for cluster {ticket.cluster_id!r}, but this node's "
-                    f"Config.cluster_id is {self._node.state.identity.cluster_id!r}"
-                )
-        if own[0].raft_addr != self._node.state.address:
-            raise JoinRejected(
-                f"the ticket is for {own[0].raft_addr}, but this node listens on "
-                f"{self._node.state.address}"
-            )
-        return own[0]
-
-    def _incarnation_for(self, node_id: int) -> str:
-        identity = self._node.state.identity
-        return identity.incarnation if node_id == identity.node_id else ""
+        await joining.join(self._node, tickets, timeout=timeout)
 
     # -- log --------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ ROWS: list[set[str]] = [
     {"records", "config"},
     {"storage", "transport"},
     {"node", "client"},
+    {"joining"},
     {"raft"},
     {"cli", "testing"},
 ]
