@@ -10,7 +10,7 @@ from random import Random
 
 from raftify.config import Config
 from raftify.core.raw_node import RawNode, SnapshotStatus
-from raftify.core.types import Entry, Snapshot
+from raftify.core.types import INVALID_ID, Entry, Role, Snapshot
 from raftify.errors import ConfigError, NodeRemoved, NodeStopped, RaftifyError, Rejected
 from raftify.node.applier import Applier
 from raftify.node.core_storage import CoreStorage
@@ -228,6 +228,8 @@ class RaftNode:
     async def _end(self) -> None:
         error = self.state.failure
         self.state.running = RunningState.STOPPING if error is None else RunningState.FAILED
+        # Who asks from here on must not be told that this node leads.
+        self.state.role, self.state.leader_id = Role.FOLLOWER, INVALID_ID
         self._inbox.close(self.state.stopped_error())
         self._core.fail_everything(self.state.stopped_error)
         self.api.fail_callers(self.state.stopped_error)
