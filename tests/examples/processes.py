@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,11 +23,17 @@ needs_proc = pytest.mark.skipif(
 @asynccontextmanager
 async def program(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run `python arguments...`; it is killed if it still runs at the end."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=TOP,
-        env={**os.environ, "COLUMNS": "120"},
-    )  # fmt: skip
+    # Where the tests were started in the background SIGINT is ignored, and a child would inherit
+    # that; a signal that is handled here has its default action there.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *arguments,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=TOP,
+            env={**os.environ, "COLUMNS": "120"},
+        )  # fmt: skip
+    finally:
+        signal.signal(signal.SIGINT, before)
     try:
         yield process
     finally:
