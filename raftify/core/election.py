@@ -30,8 +30,9 @@ def campaign_blocker(core: RaftCore) -> str | None:
         if not core.tracker.progress:
             return "it has no configuration yet; a leader must send it one"
         return "it is no voter of the configuration it knows"
-    # A pending snapshot brings its own configuration, and with it everything before.
-    first_index = log.unstable.maybe_first_index() or log.applied + 1
+    # A snapshot brought its configuration with it, even while its state is still being restored.
+    # (raft-rs looks for entries that are gone as soon as the snapshot is stored, and fails.)
+    first_index = max(log.applied + 1, log.first_index())
     try:
         if core.has_conf_change(first_index, log.committed + 1):
             return "a committed configuration change has yet to be applied"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from raftify.core.raft_core import RaftCore
 from raftify.core.snapshot_handling import handle_snapshot, send_request_snapshot
 from raftify.core.types import INVALID_ID, INVALID_INDEX, Message, MessageType
-from raftify.errors import InvariantViolation, NoLeader, ProposalDropped
+from raftify.errors import InvariantViolation, MalformedMessage, NoLeader, ProposalDropped
 
 
 def handle_propose(core: RaftCore, message: Message) -> None:
@@ -52,11 +52,19 @@ def handle_append_entries(core: RaftCore, message: Message) -> None:
     """Append, if the logs match up to where the entries begin, and say how far they do now.
 
     If they do not match, the answer holds the last place where they still may (paper §5.3).
+
+    Raises:
+        MalformedMessage: the entries do not follow on the message's index.
     """
     if core.pending_request_snapshot != INVALID_INDEX:
         send_request_snapshot(core)
         return
     log = core.raft_log
+    if message.entries and message.entries[0].index != message.index + 1:
+        raise MalformedMessage(
+            f"node {message.from_} sent entries from {message.entries[0].index} on as what follows "
+            f"entry {message.index}; acknowledging them would lose data"
+        )
     response = Message(MessageType.APPEND_RESPONSE, to=message.from_)
     if message.index < log.committed:
         # Late or repeated: what is committed matches for sure.

@@ -76,7 +76,10 @@ def _try_batching(core: RaftCore, to: int, progress: Progress, entries: list[Ent
         if message.msg_type is not MessageType.APPEND or message.to != to:
             continue
         if entries:
-            if message.entries and message.entries[-1].index + 1 != entries[0].index:
+            # An empty message ends where it begins. raft-rs lets any entries join it, which are
+            # then acknowledged at the wrong indices after a rejection took the probe back.
+            end = message.entries[-1].index if message.entries else message.index
+            if end + 1 != entries[0].index:
                 return False
             message.entries = message.entries + entries
             progress.update_state(entries[-1].index)

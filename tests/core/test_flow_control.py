@@ -11,7 +11,7 @@ from raftify.core.progress import ProgressState
 from raftify.core.raw_node import RawNode
 from raftify.core.types import NO_LIMIT, Entry, EntryType, Message, MessageType
 from raftify.core.uncommitted import UncommittedState
-from raftify.errors import Overloaded
+from raftify.errors import MalformedMessage, Overloaded
 from tests.core.network import Network, accept, entries, founded, lead, lone, persist, take
 
 VOTERS = [1, 2, 3]
@@ -160,6 +160,34 @@ def test_an_empty_append_joins_too_and_brings_the_commit_index() -> None:
     accept(raw, 2, 3)
     messages = [m for m in take(raw) if m.msg_type is MessageType.APPEND]
     assert [([e.index for e in m.entries], m.commit) for m in messages] == [([3], 3)]
+
+
+def test_entries_never_join_an_empty_append_that_they_do_not_follow() -> None:
+    """Found by a random schedule: raft-rs lets them, the follower acknowledges indices it lacks."""
+    raw = streaming(batch_append=True)
+    raw.propose(b"", b"x")
+    raw.propose(b"", b"y")
+    persist(raw)
+    take(raw)
+    accept(raw, 2, 2)
+    raw.raft.tracker.progress[2].ins.reset()
+    raw.step(Message(MessageType.HEARTBEAT_RESPONSE, from_=2, term=2))
+    # An empty append behind entry 4 is queued; then the follower turns out to lack 3 and 4.
+    raw.step(
+        Message(MessageType.APPEND_RESPONSE, from_=2, term=2, index=4, reject=True, reject_hint=2)
+    )
+    sent = [m for m in take(raw) if m.msg_type is MessageType.APPEND]
+    assert [(m.index, [e.index for e in m.entries]) for m in sent] == [(4, []), (2, [3, 4])]
+
+
+def test_entries_that_do_not_follow_are_refused() -> None:
+    raw = lone(founded(VOTERS))
+    wrong = Message(
+        MessageType.APPEND, from_=2, term=1, index=1, log_term=1, entries=entries((3, 1))
+    )
+    with pytest.raises(MalformedMessage, match="would lose data"):
+        raw.step(wrong)
+    assert (raw.raft.raft_log.last_index(), raw.failure) == (1, None)
 
 
 # -- the uncommitted log ---------------------------------------------------------------------
