@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 import raftify
-from benchmarks.baseline import Baseline, measure_baseline
+from benchmarks.baseline import BaselineMeter
 from benchmarks.load import Round, run_round
 from benchmarks.results import Results, Scenario, save
 from examples.children import TOP, Child, ChildFailed, Children
@@ -43,7 +43,7 @@ class Measurement:
         self._leader_id = leader_of(await self._cluster.states())
         return self._cluster.running[self._leader_id]
 
-    async def measure(self, baseline: Baseline, *, rounds: int, warm_up: float) -> Results:
+    async def measure(self, meter: BaselineMeter, *, rounds: int, warm_up: float) -> Results:
         leader = await self.find_leader()
         found: dict[Scenario, list[Round]] = {scenario: [] for scenario in SCENARIOS}
         async with create_client(list(self._cluster.addresses.values())) as client:
@@ -61,6 +61,7 @@ class Measurement:
             for scenario in SCENARIOS:
                 await one(scenario, warm_up)
             for number in range(1, rounds + 1):
+                await meter.sample(100)
                 for scenario in SCENARIOS:
                     done = await one(scenario, self._seconds)
                     found[scenario].append(done)
@@ -70,7 +71,7 @@ class Measurement:
                         highlight=False,
                     )
         await self.check()
-        return Results(baseline, found, self._seconds, warm_up)
+        return Results(meter.result(), found, self._seconds, warm_up)
 
     async def check(self) -> None:
         """Make sure that what was measured is what was meant.
@@ -90,8 +91,6 @@ class Measurement:
 async def run(arguments: argparse.Namespace, console: Console, work: Path) -> None:
     results_dir: Path = arguments.results
     async with Children() as children:
-        samples = 50 if arguments.quick else 500
-        baseline = await measure_baseline(children, work, samples=samples)
         cluster = ProcessCluster(children, work, "benchmarks.node")
         try:
             await cluster.form()
@@ -106,11 +105,12 @@ async def run(arguments: argparse.Namespace, console: Console, work: Path) -> No
                     path=results_dir / "leader.prof",
                 )
                 return
-            results = await measurement.measure(
-                baseline,
-                rounds=1 if arguments.quick else arguments.rounds,
-                warm_up=0.2 if arguments.quick else 1.0,
-            )
+            async with BaselineMeter.open(children, work) as meter:
+                results = await measurement.measure(
+                    meter,
+                    rounds=1 if arguments.quick else arguments.rounds,
+                    warm_up=0.2 if arguments.quick else 1.0,
+                )
             await cluster.quit()
         except (ChildFailed, NotInTime):
             for name, lines in cluster.log_tails().items():

@@ -84,8 +84,8 @@ class Results:
         count = max(len(rounds) for rounds in self.rounds.values())
         machine = ", ".join(f"{name} {value}" for name, value in self.machine().items())
         floor = (
-            f"In the same run: one synced LMDB commit {self.baseline.lmdb_commit_ms:.2f} ms, one "
-            f"round trip on a gRPC stream {self.baseline.stream_round_trip_ms:.2f} ms (medians)."
+            f"Between the rounds: one synced LMDB commit {self.baseline.lmdb_commit_ms:.2f} ms, "
+            f"one round trip on a gRPC stream {self.baseline.stream_round_trip_ms:.2f} ms (medians)."
         )
         method = (
             "Three processes on loopback, each with an LMDB store that syncs every commit; entries "
