@@ -83,9 +83,10 @@ class Results:
     def _notes(self) -> list[str]:
         count = max(len(rounds) for rounds in self.rounds.values())
         machine = ", ".join(f"{name} {value}" for name, value in self.machine().items())
+        commit, trip = self.baseline.lmdb_commit_ms, self.baseline.stream_round_trip_ms
         floor = (
-            f"Between the rounds: one synced LMDB commit {self.baseline.lmdb_commit_ms:.2f} ms, "
-            f"one round trip on a gRPC stream {self.baseline.stream_round_trip_ms:.2f} ms (medians)."
+            f"Between the rounds: one synced LMDB commit {commit:.2f} ms, one round trip on a gRPC "
+            f"stream {trip:.2f} ms (medians)."
         )
         method = (
             "Three processes on loopback, each with an LMDB store that syncs every commit; entries "
@@ -145,6 +146,6 @@ def _plot(results: Results, path: Path) -> bool:
     times.axhline(floor, color="black", linestyle=":", label="one commit + one round trip")
     times.set(yscale="log", title="Time until propose returns, ms", xticks=places)
     times.set_xticklabels(names)
-    times.legend()
+    figure.legend(loc="outside lower right", ncols=3)
     figure.savefig(path, dpi=120)
     return True
