@@ -200,7 +200,8 @@ class RaftCore:
             message.from_ = self.id
         msg_type = message.msg_type
         if msg_type in _CAMPAIGN_TYPES:
-            if message.term == 0:
+            # A refusal has the term of who refuses: 0, if it has just begun.
+            if message.term == 0 and not message.reject:
                 raise InvariantViolation(f"{msg_type.name} needs the term that it is about")
             if msg_type in (MessageType.REQUEST_VOTE, MessageType.REQUEST_PRE_VOTE):
                 message.priority = self.priority

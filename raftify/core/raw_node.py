@@ -32,6 +32,7 @@ from raftify.core.types import (
 )
 from raftify.errors import (
     InvariantViolation,
+    MalformedMessage,
     NotLeader,
     StepLocalMessage,
     StepPeerNotFound,
@@ -53,6 +54,18 @@ _RESPONSE_TYPES: Final = frozenset(
         MessageType.REQUEST_VOTE_RESPONSE,
         MessageType.HEARTBEAT_RESPONSE,
         MessageType.REQUEST_PRE_VOTE_RESPONSE,
+    }
+)
+#: Their sender is a leader or a candidate, and term 0 has neither. RaftCore takes a message without
+#: a term for one of its own.
+_TERM_TYPES: Final = frozenset(
+    {
+        MessageType.APPEND,
+        MessageType.HEARTBEAT,
+        MessageType.SNAPSHOT,
+        MessageType.TIMEOUT_NOW,
+        MessageType.REQUEST_VOTE,
+        MessageType.REQUEST_PRE_VOTE,
     }
 )
 
@@ -131,6 +144,8 @@ class RawNode:
             raise StepLocalMessage(f"{msg_type.name} must not come from another node")
         if msg_type in _RESPONSE_TYPES and self.raft.tracker.get(message.from_) is None:
             raise StepPeerNotFound(f"{msg_type.name} from node {message.from_}, which is no member")
+        if message.term == 0 and msg_type in _TERM_TYPES:
+            raise MalformedMessage(f"{msg_type.name} from node {message.from_} has no term")
         self.raft.step(message)
 
     @_guarded

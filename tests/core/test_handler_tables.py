@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from raftify.core.handlers import BY_ROLE, IGNORED
+from raftify.core.memory_storage import MemoryStorage
 from raftify.core.raw_node import is_local_msg
 from raftify.core.types import Message, MessageType, Role
-from raftify.errors import StepLocalMessage, StepPeerNotFound
+from raftify.errors import MalformedMessage, StepLocalMessage, StepPeerNotFound
 from tests.core.network import founded, lead, lone, role, take
 
 PAIRS = [(role, msg_type) for role in Role for msg_type in MessageType]
@@ -96,3 +97,30 @@ def test_a_leader_has_no_progress_of_strangers_and_does_without(msg_type: Messag
     raw.raft.step(Message(msg_type, from_=9, term=2))
     assert role(raw) is Role.LEADER
     assert take(raw) == []
+
+
+@pytest.mark.parametrize(
+    "msg_type",
+    [
+        MessageType.APPEND,
+        MessageType.HEARTBEAT,
+        MessageType.SNAPSHOT,
+        MessageType.TIMEOUT_NOW,
+        MessageType.REQUEST_VOTE,
+        MessageType.REQUEST_PRE_VOTE,
+    ],
+)
+def test_what_only_leaders_and_candidates_send_has_a_term(msg_type: MessageType) -> None:
+    """Without one it would pass for a message of the node's own, and could lower its term."""
+    raw = lone(founded([1, 2, 3]))
+    raw.campaign()
+    with pytest.raises(MalformedMessage, match="has no term"):
+        raw.step(Message(msg_type, from_=2))
+    assert (role(raw), raw.raft.term, raw.failure) == (Role.CANDIDATE, 2, None)
+
+
+def test_a_node_that_has_just_begun_may_refuse() -> None:
+    raw = lone(MemoryStorage.new_with_conf_state([1, 2]), priority=5)
+    raw.step(Message(MessageType.REQUEST_PRE_VOTE, from_=2, term=1))
+    [answer] = take(raw)
+    assert (answer.reject, answer.term) == (True, 0)
