@@ -170,7 +170,7 @@ def read_runs(
             there = cursor.last()
         elif cursor.key() != key:
             there = cursor.prev()
-        while there and size <= max_bytes:
+        while there and (not values or size <= max_bytes):
             item = cursor.item()
             if schema.unpack_key(item[0]) >= high:
                 break
@@ -182,11 +182,11 @@ def read_runs(
         try:
             run = schema.unpack_run(schema.unpack_key(key), value, env.path)
         except StorageDamaged:
-            if runs:
-                return runs
-            raise
+            if not runs:
+                raise
+            break
         if runs and run.first_index != runs[-1].end:
-            return runs
+            break
         runs.append(run)
     if not runs or not runs[0].first_index <= low < runs[0].end:
         raise _gap(env, low)

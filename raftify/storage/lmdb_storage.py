@@ -336,7 +336,7 @@ class LmdbStorage(StableStorage):
         limit = NO_LIMIT if max_size_bytes is None else max_size_bytes
         taken: list[Entry] = []
         size = 0
-        while (at := low + len(taken)) < high:
+        while (at := low + len(taken)) < high and (not taken or size < limit):
             if at >= view.cache.first:
                 found: Iterable[Entry] = view.cache.entries(at, high, max_size_bytes)
             else:

@@ -142,13 +142,23 @@ class LogReader:
             yield error
             return
         yield from self._verify_entries()
+        yield from self._verify_snapshot()
+
+    def _verify_snapshot(self) -> Iterator[StorageDamaged]:
         descriptor = decode_descriptor(self.snapshot)
-        if descriptor.file_id:
+        while descriptor.file_id:
             file = self._path / SNAPSHOT_DIRECTORY / (descriptor.file_id + FINISHED_SUFFIX)
             try:
-                check_file(file, descriptor)
+                return check_file(file, descriptor)
             except StorageDamaged as error:
-                yield error
+                checked = descriptor
+                # The node may have replaced it meanwhile.
+                self.refresh()
+                descriptor = decode_descriptor(self.snapshot)
+                if descriptor == checked:
+                    yield error
+                    return None
+        return None
 
     def _verify_entries(self) -> Iterator[StorageDamaged]:
         low, end = self.first_index, self.last_index + 1

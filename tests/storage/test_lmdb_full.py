@@ -42,7 +42,9 @@ def test_a_full_map_is_emptied_by_a_snapshot(tmp_path: Path, size: int) -> None:
         assert storage.last_index() == last
         assert storage.entries(first, last + 1) == make_entries(first, last + 1, size=size)
         with pytest.raises(StorageFull):
-            storage.write(WriteBatch(entries=make_entries(last + 1, last + 30_000 // size + 200, size=size)))
+            storage.write(
+                WriteBatch(entries=make_entries(last + 1, last + 30_000 // size + 200, size=size))
+            )
         storage.save_snapshot(make_snapshot(storage, last))
         storage.compact(last - 2)
     # Each time about as much fits in again.

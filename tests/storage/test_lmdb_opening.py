@@ -22,6 +22,7 @@ from raftify.errors import (
 from raftify.storage import LmdbStorage, LogReader, WriteBatch
 from raftify.storage import lmdb_schema as schema
 from tests.storage.making import IDENTITY, MEMBERS, make_entries
+from tests.storage.raw import get_raw, put_raw
 
 
 def make_store(directory: Path) -> LmdbStorage:
@@ -32,11 +33,7 @@ def make_store(directory: Path) -> LmdbStorage:
 
 
 def put_record(directory: Path, key: bytes, record: bytes) -> None:
-    """Put raw bytes into `meta`, as another version or a bug would."""
-    with lmdb.open(str(directory / "log.mdb"), subdir=False, max_dbs=4) as env:
-        meta = env.open_db(schema.META_DB)
-        with env.begin(write=True) as txn:
-            txn.put(key, record, db=meta)
+    put_raw(directory, schema.META_DB, key, record)
 
 
 def test_the_directory_of_the_configuration_is_used_by_default(tmp_path: Path) -> None:
@@ -97,21 +94,12 @@ def test_every_record_is_checked(tmp_path: Path, key: bytes) -> None:
 def test_a_commit_beyond_the_end_of_the_log_is_damage(tmp_path: Path) -> None:
     """etcd-io/etcd#5664: found at boot, before the core stumbles over it."""
     make_store(tmp_path).close()
-    state, runs = schema.decode_state(_record(tmp_path, schema.STATE_KEY)[4:])
+    state, runs = schema.decode_state(get_raw(tmp_path, schema.META_DB, schema.STATE_KEY)[4:])
     state.hard_state.commit = 99
     value = schema.encode_state(state, runs)
     put_record(tmp_path, schema.STATE_KEY, schema.pack_record(schema.STATE_KEY, value))
     with pytest.raises(StorageDamaged, match="committed up to 99 and ends at 19"):
         LmdbStorage.create(tmp_path)
-
-
-def _record(directory: Path, key: bytes) -> bytes:
-    with lmdb.open(str(directory / "log.mdb"), subdir=False, max_dbs=4) as env:
-        meta = env.open_db(schema.META_DB)
-        with env.begin() as txn:
-            record = txn.get(key, db=meta)
-    assert record is not None
-    return record
 
 
 @pytest.mark.parametrize("what", ["nothing", "empty directory", "file", "other", "foreign"])

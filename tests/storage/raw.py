@@ -1,0 +1,38 @@
+"""Access to the LMDB file of a closed store past all checks, as a bug or another version has it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lmdb
+
+from raftify.storage import lmdb_schema as schema
+
+
+def put_raw(directory: Path, database: bytes, key: bytes, value: bytes | None) -> None:
+    """Put `value` under `key`, or delete what is there."""
+    with lmdb.open(str(directory / "log.mdb"), subdir=False, max_dbs=4) as env:
+        handle = env.open_db(database)
+        with env.begin(write=True) as txn:
+            if value is None:
+                assert txn.delete(key, db=handle)
+            else:
+                txn.put(key, value, db=handle)
+
+
+def get_raw(directory: Path, database: bytes, key: bytes) -> bytes:
+    """Return what is under `key`."""
+    with lmdb.open(str(directory / "log.mdb"), subdir=False, max_dbs=4) as env:
+        handle = env.open_db(database)
+        with env.begin() as txn:
+            value = txn.get(key, db=handle)
+    assert value is not None
+    return value
+
+
+def count_runs(directory: Path) -> int:
+    """Return how many runs of entries are in the file."""
+    with lmdb.open(str(directory / "log.mdb"), subdir=False, max_dbs=4) as env:
+        handle = env.open_db(schema.LOG_DB)
+        with env.begin() as txn:
+            return txn.stat(handle)["entries"]

@@ -1,0 +1,141 @@
+"""LogReader beside a running node: it reads, and disturbs nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from raftify.core.types import HardState
+from raftify.errors import Compacted, StorageDamaged, StorageError, Unavailable
+from raftify.storage import LmdbStorage, LogReader, WriteBatch
+from raftify.storage import lmdb_schema as schema
+from raftify.wire.codec import encode_entry
+from tests.storage.making import IDENTITY, MEMBERS, make_entries, make_snapshot
+from tests.storage.raw import put_raw
+
+
+def make_store(directory: Path) -> LmdbStorage:
+    storage = LmdbStorage.create(directory)
+    storage.initialize(IDENTITY, MEMBERS)
+    for low in range(2, 302, 10):
+        storage.write(
+            WriteBatch(entries=make_entries(low, low + 10), hard_state=HardState(1, 1, low))
+        )
+    storage.save_snapshot(make_snapshot(storage, 60))
+    storage.compact(50)
+    storage.remember_incarnation(3, "three")
+    return storage
+
+
+def test_a_reader_shows_all_there_is(tmp_path: Path) -> None:
+    storage = make_store(tmp_path)
+    state, snapshot = storage.initial_state(), storage.latest_snapshot()
+    storage.close()
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    with LmdbStorage.open_readonly(str(tmp_path)) as reader:
+        assert reader.path == tmp_path
+        assert reader.identity == IDENTITY
+        assert reader.hard_state == state.hard_state
+        assert reader.membership == MEMBERS
+        assert reader.snapshot == snapshot
+        assert reader.known_incarnations == {3: "three"}
+        assert (reader.first_index, reader.last_index) == (50, 301)
+        assert list(reader.entries()) == make_entries(50, 302)
+        assert list(reader.entries(77, 90)) == make_entries(77, 90)
+        assert list(reader.entries(high=51)) == make_entries(50, 51)
+        assert list(reader.verify()) == []
+        with pytest.raises(Compacted):
+            reader.entries(49)
+        with pytest.raises(Unavailable):
+            reader.entries(50, 303)
+    after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    lock = tmp_path / "log.mdb-lock"
+    assert {**after, lock: 0} == {**before, lock: 0}
+    with pytest.raises(StorageError):
+        list(reader.entries())
+
+
+def test_a_copy_without_lock_files_can_be_read_and_stays_as_it_is(tmp_path: Path) -> None:
+    make_store(tmp_path / "log").close()
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / "log.mdb").write_bytes((tmp_path / "log" / "log.mdb").read_bytes())
+    with LogReader.open(copy) as reader:
+        assert list(reader.entries()) == make_entries(50, 302)
+    assert [path.name for path in copy.iterdir()] == ["log.mdb"]
+
+
+def test_every_damaged_run_is_reported_once(tmp_path: Path) -> None:
+    """Among them the first, and some that are neighbours."""
+    make_store(tmp_path).close()
+    damaged = [42, 52, 62, 112, 182, 192, 202]
+    for first in damaged:
+        put_raw(tmp_path, schema.LOG_DB, schema.pack_key(first), b"garbage" * 10)
+    with LogReader.open(tmp_path) as reader:
+        found = [str(damage) for damage in reader.verify()]
+        assert len(found) == len(damaged)
+        for damage, first in zip(found, damaged, strict=True):
+            assert f"index {first} is damaged" in damage
+        assert list(reader.entries(72, 112)) == make_entries(72, 112)
+        with pytest.raises(StorageDamaged, match="index 62"):
+            next(reader.entries(70, 130))
+
+
+def test_a_missing_run_and_a_misplaced_one_are_found(tmp_path: Path) -> None:
+    make_store(tmp_path).close()
+    encoded = [encode_entry(entry) for entry in make_entries(92, 102)]
+    run = schema.pack_run(encoded, list(map(len, encoded)))
+    put_raw(tmp_path, schema.LOG_DB, schema.pack_key(72), run)
+    put_raw(tmp_path, schema.LOG_DB, schema.pack_key(122), None)
+    put_raw(tmp_path, schema.LOG_DB, schema.pack_key(125), run)
+    with LogReader.open(tmp_path) as reader:
+        found = [str(damage) for damage in reader.verify()]
+    assert "index 72 is damaged: it says that its index is 92" in found[0]
+    assert any("index 122 is missing" in damage for damage in found)
+
+
+_WRITER = """
+import sys
+from raftify.core.types import HardState
+from raftify.storage import LmdbStorage, WriteBatch
+from tests.storage.making import *
+storage = LmdbStorage.create(sys.argv[1])
+while True:
+    low = storage.last_index() + 1
+    entries = make_entries(low, low + 50, term=2)
+    storage.write(WriteBatch(entries=entries, hard_state=HardState(2, 1, low + 49)))
+    if low // 50 % 10 == 0:
+        storage.save_snapshot(make_snapshot(storage, low, term=2))
+        storage.compact(low - 100)
+        print(low, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_running_node_can_be_looked_into(tmp_path: Path) -> None:
+    """The node writes, compacts and reuses pages as fast as it can meanwhile."""
+    make_store(tmp_path).close()
+    with subprocess.Popen(
+        [sys.executable, "-c", _WRITER, str(tmp_path)], stdout=subprocess.PIPE
+    ) as node:
+        assert node.stdout is not None
+        node.stdout.readline()
+        read_whole, lost_race = 0, 0
+        while read_whole < 20 and lost_race < 2_000:
+            with LogReader.open(tmp_path) as reader:
+                last = reader.last_index
+                assert reader.hard_state.commit <= last
+                try:
+                    entries = list(reader.entries())
+                    assert list(reader.verify()) == []
+                except Compacted:
+                    lost_race += 1
+                    continue
+                assert entries[-1].index == last
+                read_whole += 1
+        assert node.poll() is None
+        node.kill()
+    assert read_whole == 20
