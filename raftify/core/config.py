@@ -62,7 +62,7 @@ class RaftConfig:
     #: Bytes of proposals that may wait for their commit; beyond it proposals are dropped.
     max_uncommitted_size: int = 64 * _MIB
     #: Bytes of committed entries in one Ready.
-    max_committed_size_per_ready: int = 4 * _MIB
+    max_committed_size_per_ready: int = _MIB
     #: How many entries beyond the persisted ones a leader may apply once they are committed.
     max_apply_unpersisted_log_limit: int = 0
     #: A follower drops proposals instead of forwarding them to its leader.

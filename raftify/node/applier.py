@@ -8,6 +8,7 @@ no heartbeat, and misses nothing.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from raftify.core.types import INVALID_INDEX, Entry, EntryType, Snapshot
@@ -20,6 +21,8 @@ from raftify.storage.base import StableStorage
 EMPTY_PROPOSAL = b"\x00"
 #: How many bytes of entries are applied at a time.
 BATCH_BYTES = 1 << 20
+#: How many entries may wait in memory; those beyond are read back from the log.
+OFFERED_ENTRIES = 1 << 16
 
 
 def payload_of(entry: Entry) -> bytes | None:
@@ -52,7 +55,24 @@ class Applier:
         self._announced = INVALID_INDEX
         self._snapshot: Snapshot | None = None
         self._wake = asyncio.Event()
+        self._offered: deque[list[Entry]] = deque()
+        self._offered_count = 0
+        self._busy_until = INVALID_INDEX
         self.applied = INVALID_INDEX
+
+    def offer(self, entries: list[Entry]) -> None:
+        """Hand over committed entries that are in memory just now; they may be forgotten again.
+
+        They save reading the log. A state machine that cannot keep up reads it after all.
+        """
+        first, count = entries[0].index, len(entries)
+        if self._offered:
+            follows = self._offered[-1][-1].index + 1 == first
+        else:
+            follows = self.applied + 1 == first or self._busy_until + 1 == first
+        if follows and self._offered_count + count <= OFFERED_ENTRIES:
+            self._offered.append(entries)
+            self._offered_count += count
 
     def advance_to(self, index: int) -> None:
         """Let everything up to `index` be applied. It is committed, and durable here."""
@@ -63,6 +83,8 @@ class Applier:
     def announce_snapshot(self, index: int) -> None:
         """A snapshot up to `index` is about to replace the log: leave the log alone until then."""
         self._announced = max(self._announced, index)
+        self._offered.clear()
+        self._offered_count = 0
 
     def restore(self, snapshot: Snapshot) -> None:
         """Replace the state by `snapshot`, which is durable now."""
@@ -101,16 +123,29 @@ class Applier:
     async def _apply_some(self) -> None:
         low = self.applied + 1
         try:
-            entries = self._storage.entries(low, self._target + 1, BATCH_BYTES)
+            entries = self._take_offered(low) or self._storage.entries(
+                low, self._target + 1, BATCH_BYTES
+            )
         except Compacted as error:
             if self.applied < self._announced:
                 return  # the snapshot took the log away just now; its restore comes next
             raise InvariantViolation(
                 f"entry {low} is to be applied but was discarded from the log: {error}"
             ) from error
+        self._busy_until = entries[-1].index
         results = await self._runner.apply(low, [payload_of(entry) for entry in entries])
         self.applied = entries[-1].index
         self._on_applied(entries, results)
+
+    def _take_offered(self, low: int) -> list[Entry] | None:
+        while self._offered:
+            if self._offered[0][0].index == low and self._offered[0][-1].index > self._target:
+                return None
+            entries = self._offered.popleft()
+            self._offered_count -= len(entries)
+            if entries[0].index == low:
+                return entries
+        return None
 
     async def _restore(self, snapshot: Snapshot) -> None:
         index = snapshot.metadata.index

@@ -18,6 +18,7 @@ from raftify.core.ready import Ready
 from raftify.core.types import Entry, Message, Role, Snapshot
 from raftify.errors import (
     LeadershipLost,
+    MalformedMessage,
     NodeStopped,
     NotLeader,
     Overloaded,
@@ -39,6 +40,8 @@ from raftify.transport.interface import Transport
 
 #: Proposals taken in one turn, so that heartbeats get theirs in between.
 PROPOSALS_PER_TURN = 4096
+#: How long a turn goes on with Readies, in seconds.
+TURN_SECONDS = 0.02
 
 
 class CoreTask:
@@ -66,6 +69,7 @@ class CoreTask:
         self._logger = logger
         self._held: deque[tuple[int, list[Message], Snapshot | None]] = deque()
         self._persisted_number = 0
+        self._campaign_wanted = False
         self._new_reads: list[tuple[asyncio.Future[int], float]] = []
         self._notice = CommitNotice(config.commit_notice_delay, self._tell_commit)
         self.delivery = Delivery(raw, state.membership, logger)
@@ -100,18 +104,50 @@ class CoreTask:
         self._take_proposals()
         self._take_reads()
         self._take_tick()
+        self._do_readies()
+        self._publish()
+
+    def _do_readies(self) -> None:
+        """Do what the core wants done, or, after a restart with a long log, the first of it.
+
+        Each Ready brings a page of committed entries. The rest waits for the next turn, so that
+        peers are answered in between.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + TURN_SECONDS
         while True:
             self._take_persisted()
             if not self._raw.has_ready():
                 break
+            if loop.time() >= until:
+                self._inbox.wake()
+                return
             self._handle_ready(self._raw.ready())
-        self._publish()
+        if self._campaign_wanted and not self._held:
+            self._campaign_wanted = False
+            self._campaign()
+
+    def campaign_soon(self) -> None:
+        """Campaign once everything committed has been delivered: a change among it would forbid it.
+
+        For the start of a node that has nobody to wait for.
+        """
+        self._campaign_wanted = True
+        self._inbox.wake()
+
+    def _campaign(self) -> None:
+        blocker = self._raw.campaign_blocker()
+        if blocker is not None:
+            self._logger.info("node %d does not campaign: %s", self._state.node_id, blocker)
+            return
+        self._raw.campaign()
+        self._inbox.wake()
 
     def _take_messages(self) -> None:
         for message in self._inbox.take_messages():
             try:
                 self._raw.step(message)
-            except Rejected as error:
+            except (Rejected, MalformedMessage) as error:
                 # Late words of a node that left, or of a forwarded request: Raft goes on without.
                 self._logger.debug("ignored %s: %s", message.msg_type.name, error)
 
@@ -241,6 +277,7 @@ class CoreTask:
         committed = ready.committed_entries
         self._raw.advance_append_async(ready)
         if committed:
+            self.applier.offer(committed)
             self._delivered_to(committed[-1].index)
 
     def _begin_snapshot(self, snapshot: Snapshot) -> Membership | None:

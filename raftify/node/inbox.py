@@ -46,8 +46,12 @@ class Inbox:
         return len(self.messages) + len(self.calls) + len(self.proposals)
 
     async def wait(self) -> None:
-        """Return once something is there."""
-        await self._wake.wait()
+        """Return once something is there, and once others had their turn on the event loop."""
+        if self._wake.is_set():
+            # Waiting for what has happened already does not yield.
+            await asyncio.sleep(0)
+        else:
+            await self._wake.wait()
         self._wake.clear()
 
     def wake(self) -> None:

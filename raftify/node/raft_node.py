@@ -11,7 +11,7 @@ from random import Random
 from raftify.config import Config
 from raftify.core.raw_node import RawNode, SnapshotStatus
 from raftify.core.types import INVALID_ID, Entry, Role, Snapshot
-from raftify.errors import ConfigError, NodeRemoved, NodeStopped, RaftifyError, Rejected
+from raftify.errors import ConfigError, NodeRemoved, NodeStopped, RaftifyError
 from raftify.node.applier import Applier
 from raftify.node.core_storage import CoreStorage
 from raftify.node.core_task import CoreTask
@@ -190,7 +190,7 @@ class RaftNode:
         await self._transport.start(handshake, endpoint)
         self._transport.update_peers(self.state.membership.peers)
         if self._should_campaign_at_once():
-            self._inbox.put_call(self._campaign)
+            self._core.campaign_soon()
 
     async def _watch_tasks(self) -> None:
         work: dict[str, Coroutine[object, object, None]] = {
@@ -267,12 +267,6 @@ class RaftNode:
         peers = self.config.initial_peers
         first = peers.get(node_id) if peers is not None else None
         return fresh and first is not None and first.initial_role is InitialRole.LEADER
-
-    def _campaign(self) -> None:
-        try:
-            self._raw.campaign()
-        except Rejected as error:
-            self._logger.info("no campaign at start: %s", error)
 
     # -- word from the parts ----------------------------------------------------------------
 

@@ -232,3 +232,39 @@ async def test_an_entry_that_is_gone_without_a_snapshot_is_a_broken_invariant() 
     with pytest.raises(InvariantViolation, match="entry 1 is to be applied"):
         await bench.task
     await bench.close()
+
+
+async def test_entries_at_hand_save_reading_the_log() -> None:
+    machine, log = Recorder(), Log(b"1", b"2", b"3", b"4")
+    entries, log.all = log.all, []
+    bench = Bench(log, machine)
+    bench.applier.offer(entries[:2])
+    bench.applier.offer(entries[2:])
+    bench.applier.advance_to(4)
+    await bench.until(lambda: bench.applier.applied == 4)
+    await bench.close()
+    assert machine.seen == [b"1", b"2", b"3", b"4"]
+
+
+async def test_entries_that_do_not_follow_are_read_from_the_log() -> None:
+    machine, log = Recorder(), Log(b"1", b"2", b"3", b"4")
+    bench = Bench(log, machine)
+    bench.applier.offer(log.all[2:])
+    bench.applier.advance_to(4)
+    await bench.until(lambda: bench.applier.applied == 4)
+    await bench.close()
+    assert machine.seen == [b"1", b"2", b"3", b"4"]
+
+
+async def test_entries_at_hand_wait_until_they_may_be_applied() -> None:
+    """They may be committed before they are durable here."""
+    machine, log = Recorder(), Log(b"1", b"2", b"3", b"4")
+    bench = Bench(log, machine)
+    bench.applier.offer(log.all)
+    bench.applier.advance_to(2)
+    await bench.until(lambda: bench.applier.applied == 2)
+    assert machine.seen == [b"1", b"2"]
+    bench.applier.advance_to(4)
+    await bench.until(lambda: bench.applier.applied == 4)
+    await bench.close()
+    assert machine.seen == [b"1", b"2", b"3", b"4"]
