@@ -44,9 +44,10 @@ class CommitNotice:
         if self._committed <= self._sent:
             return
         loop = asyncio.get_running_loop()
-        pause = loop.time() - self._last_commit
-        if pause < self._delay:
-            self._timer = loop.call_later(self._delay - pause, self._look)
+        left = self._last_commit + self._delay - loop.time()
+        # Timers are a hair early; a rest too small to move the clock would be waited for for ever.
+        if left > self._delay / 100:
+            self._timer = loop.call_later(left, self._look)
             return
         self._sent = self._committed
         self._tell()
