@@ -17,6 +17,7 @@ class _Record:
     """What is remembered of a Ready until it is durable: (index, term) of what it writes."""
 
     number: int
+    first_index: int = 0
     last_entry: tuple[int, int] | None = None
     snapshot_index: int = 0
 
@@ -128,6 +129,7 @@ class ReadyQueue:
             ready.entries = unstable.entries.copy()
             ready.must_sync = True
             last = unstable.entries[-1]
+            record.first_index = unstable.offset
             record.last_entry = (last.index, last.term)
 
     def _may_leave_at_once(self) -> bool:
@@ -196,8 +198,16 @@ class ReadyQueue:
                 last_entry = record.last_entry
         if snapshot_index:
             self._core.raft_log.maybe_persist_snap(snapshot_index)
-        if last_entry is not None:
+        if last_entry is not None and not self._is_rewritten(last_entry[0]):
             on_persist_entries(self._core, *last_entry)
+
+    def _is_rewritten(self, index: int) -> bool:
+        """Say whether a write still under way replaces the entry at `index`.
+
+        Storage shows that entry already, and it may even be of the same term; but what is durable
+        is about to go, and a crash in the middle of the writes would leave neither.
+        """
+        return any(0 < record.first_index <= index for record in self._records)
 
     def close_durable(self, ready: Ready) -> LightReady:
         """Close the open Ready, which is durable as are all before; return what may follow."""

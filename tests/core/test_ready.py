@@ -220,6 +220,26 @@ def test_entries_replaced_while_they_are_written_are_written_again() -> None:
     assert raw.raft.raft_log.persisted == 3
 
 
+def test_an_entry_that_a_later_write_replaces_is_not_durable_yet() -> None:
+    """raft-rs, maybe_persist, with all three writes under way: A's entry, C's, and A's again."""
+    raw = lone(founded(VOTERS))
+    numbers = []
+    for term, leader in ((2, 2), (3, 3), (4, 2)):
+        entry_term = 2 if leader == 2 else 3
+        message = Message(MessageType.APPEND, from_=leader, term=term, index=1, log_term=1)
+        message.entries = entries((2, entry_term))
+        raw.step(message)
+        ready = raw.ready()
+        write(raw, ready)
+        raw.advance_append_async(ready)
+        numbers.append(ready.number)
+    persisted = []
+    for number in numbers:
+        raw.on_persist_ready(number)
+        persisted.append(raw.raft.raft_log.persisted)
+    assert persisted == [1, 1, 2]
+
+
 def test_a_snapshot_comes_before_what_follows_it() -> None:
     raw = lone(founded(VOTERS))
     snapshot = Snapshot(metadata=SnapshotMetadata(ConfState((1, 2, 3)), 9, 2))
