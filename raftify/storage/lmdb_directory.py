@@ -39,7 +39,7 @@ class LogDirectory:
     def open(cls, path: Path, map_size: int) -> LogDirectory:
         """Open the directory for writing, made new if there is none; see LmdbStorage.create."""
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            _make_directories(path)
         except OSError as error:
             raise from_os_error(error, path, "make the directory") from error
         lock = DirectoryLock(path / LOCK_FILE)
@@ -72,6 +72,15 @@ class LogDirectory:
         return cls(path, lock, environment, contents, files)
 
 
+def _make_directories(path: Path) -> None:
+    """Make the directory and those above it, durably."""
+    path = path.absolute()
+    missing = [directory for directory in (path, *path.parents) if not directory.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for directory in missing:
+        sync_directory(directory.parent)
+
+
 def _create(path: Path, map_size: int) -> None:
     """Make an empty store that appears at once, whole: a shorter file is always damage."""
     if any((path / SNAPSHOT_DIRECTORY).glob("*" + FINISHED_SUFFIX)):
@@ -94,4 +103,3 @@ def _create(path: Path, map_size: int) -> None:
     temporary.replace(path / DATA_FILE)
     lock_file.unlink(missing_ok=True)
     sync_directory(path)
-    sync_directory(path.absolute().parent)

@@ -59,6 +59,13 @@ class LmdbEnvironment:
         except BaseException:
             _open_here.discard(self._claim)
             raise
+        if not readonly:
+            self.forget_dead_readers()
+
+    def forget_dead_readers(self) -> None:
+        """Let go of the pages that a reader which was killed still seems to need."""
+        with self._translated("check the readers of"):
+            self._env.reader_check()
 
     def _open(self, *, readonly: bool) -> lmdb.Environment:
         path = self.path

@@ -228,6 +228,7 @@ class LmdbStorage(StableStorage):
         with self._writing:
             view = self._initialized()
             state = plan_compaction(view.state, first_index, self.term)
+            self._env.forget_dead_readers()
             with self._env.headroom():
                 self._collect(view, state)
                 if self._env.is_more_than_half_full():

@@ -72,7 +72,9 @@ class SnapshotFiles:
             StorageDamaged: it is gone or has another size.
         """
         self._latest = latest
-        self._directory.mkdir(exist_ok=True)
+        if not self._directory.exists():
+            self._directory.mkdir()
+            sync_directory(self._directory.parent)
         if latest.file_id:
             self._check_size(latest)
         for path in [*self._directory.iterdir()]:

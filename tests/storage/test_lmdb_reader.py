@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from raftify.config import Config
 from raftify.core.types import HardState
 from raftify.errors import Compacted, StorageDamaged, StorageError, Unavailable
 from raftify.storage import LmdbStorage, LogReader, WriteBatch
@@ -99,6 +100,7 @@ def test_a_missing_run_and_a_misplaced_one_are_found(tmp_path: Path) -> None:
 
 _WRITER = """
 import sys
+from raftify.config import Config
 from raftify.core.types import HardState
 from raftify.storage import LmdbStorage, WriteBatch
 from tests.storage.making import *
@@ -139,3 +141,50 @@ def test_a_running_node_can_be_looked_into(tmp_path: Path) -> None:
         assert node.poll() is None
         node.kill()
     assert read_whole == 20
+
+
+_GROW = """
+import sys
+from raftify.config import Config
+from raftify.storage import LmdbStorage, WriteBatch
+from tests.storage.making import *
+storage = LmdbStorage.create(sys.argv[1], Config(lmdb_map_size=64 << 20))
+storage.write(WriteBatch(entries=make_entries(2, 1002, size=10_000)))
+storage.close()
+"""
+
+
+def test_a_reader_follows_when_the_node_makes_its_map_larger(tmp_path: Path) -> None:
+    storage = LmdbStorage.create(tmp_path, Config(lmdb_map_size=2 << 20))
+    storage.initialize(IDENTITY, MEMBERS)
+    storage.close()
+    with LogReader.open(tmp_path) as reader:
+        assert reader.last_index == 1
+        subprocess.run([sys.executable, "-c", _GROW, str(tmp_path)], check=True, timeout=50)
+        reader.refresh()
+        assert list(reader.entries()) == make_entries(2, 1002, size=10_000)
+
+
+_READ_AND_DIE = """
+import os, sys
+from raftify.storage import LogReader
+reader = LogReader.open(sys.argv[1])
+with reader._env.reading():
+    os._exit(0)
+"""
+
+
+def test_a_reader_that_was_killed_does_not_make_the_log_grow(tmp_path: Path) -> None:
+    """It looks as if it still needed every page, until somebody checks that it lives."""
+    storage = make_store(tmp_path)
+    subprocess.run([sys.executable, "-c", _READ_AND_DIE, str(tmp_path)], check=True, timeout=50)
+    sizes = []
+    for _ in range(60):
+        low = storage.last_index() + 1
+        entries = make_entries(low, low + 20, size=5_000)
+        storage.write(WriteBatch(entries=entries, hard_state=HardState(1, 1, low + 19)))
+        storage.save_snapshot(make_snapshot(storage, low + 19))
+        storage.compact(low + 20)
+        sizes.append((tmp_path / "log.mdb").stat().st_size)
+    assert sizes[-1] == sizes[10]
+    storage.close()
