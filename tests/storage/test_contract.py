@@ -9,7 +9,8 @@ import pytest
 
 from raftify.config import Config
 from raftify.storage import LmdbStorage, MemStorage, StableStorage
-from tests.storage.contract import Backend, DurableStorageContract, StorageContract
+from tests.storage.contract import DurableStorageContract, StorageContract
+from tests.storage.contract_base import Backend
 
 
 class _Lmdb:
