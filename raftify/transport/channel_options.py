@@ -28,6 +28,9 @@ def _common(config: Config) -> _Options:
         ("grpc.max_receive_message_length", config.max_grpc_message_bytes),
         ("grpc.keepalive_time_ms", _KEEPALIVE_TIME_MS),
         ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
+        # Any ping under way, the transport's own included, holds keepalive's back; by default it
+        # may take a minute.
+        ("grpc.http2.ping_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
     )

@@ -20,6 +20,7 @@ from raftify.errors import (
 from raftify.wire.errors_codec import decode_error, encode_error
 
 ERROR_KEY: Final = "raftify-error-bin"
+_STATUS_PATIENCE: Final = 2.0
 
 _Code = grpc.StatusCode
 _Writable = grpc.aio.StreamUnaryCall[bytes, bytes] | grpc.aio.StreamStreamCall[bytes, bytes]
@@ -80,7 +81,17 @@ async def write(call: _Writable, data: bytes) -> None:
         else:
             await inner.send_serialized_message(data)
     except (grpc.aio.AioRpcError, grpc.aio.InternalError, asyncio.InvalidStateError):
+        await _await_status(call)
         raise StreamEnded from None
+
+
+async def _await_status(call: _Writable) -> None:
+    """Wait until a call that has ended knows how; the status comes right behind the failure."""
+    try:
+        async with asyncio.timeout(_STATUS_PATIENCE):
+            await call.code()
+    except TimeoutError:
+        call.cancel()
 
 
 async def finish_writing(call: _Writable) -> None:
@@ -88,6 +99,7 @@ async def finish_writing(call: _Writable) -> None:
     try:
         await call.done_writing()
     except (grpc.aio.AioRpcError, grpc.aio.InternalError, asyncio.InvalidStateError):
+        await _await_status(call)
         raise StreamEnded from None
 
 

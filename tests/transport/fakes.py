@@ -38,6 +38,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def files_in(directory: Path) -> list[Path]:
+    return list(directory.iterdir())
+
+
 def handshake_of(node_id: int, cluster_id: str = CLUSTER) -> Handshake:
     return Handshake(cluster_id, node_id, f"store-{node_id}", 0)
 

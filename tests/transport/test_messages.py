@@ -96,6 +96,15 @@ async def test_a_peer_that_starts_late_gets_what_waited_for_it(machines: Machine
     assert [m.index for m in two.node.received] == [1]
 
 
+async def test_a_peer_that_says_nothing_is_reported(
+    machines: Machines, silent_address: str
+) -> None:
+    one = await machines.start(1, config=Config(request_timeout=0.3))
+    one.transport.update_peers({2: Peer(2, silent_address)})
+    one.transport.send([message(2, 1)])
+    await one.node.until(lambda: one.node.unreachable)
+
+
 async def test_a_full_outbox_drops_and_says_so_without_a_call_per_message(
     machines: Machines,
 ) -> None:
