@@ -220,7 +220,9 @@ class LocalApi:
                 f"the snapshot was not finished within {timeout:g} s; it goes on"
             ) from None
         if snapshot is None:
-            raise SnapshotTemporarilyUnavailable("the membership is just changing; try again")
+            raise SnapshotTemporarilyUnavailable(
+                "the membership is just changing, or a snapshot is being received; try again"
+            )
         return snapshot.metadata.index
 
     async def debug_node(self, *, timeout: float) -> str:

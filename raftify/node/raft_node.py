@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 from raftify.config import Config
 from raftify.core.raw_node import RawNode, SnapshotStatus
@@ -15,6 +16,7 @@ from raftify.errors import ConfigError, NodeRemoved, NodeStopped, RaftifyError
 from raftify.node.applier import Applier
 from raftify.node.core_storage import CoreStorage
 from raftify.node.core_task import CoreTask
+from raftify.node.endings import close_workers, settle, uninterrupted
 from raftify.node.inbox import Inbox
 from raftify.node.leader_calls import LeaderCalls
 from raftify.node.local_api import LocalApi
@@ -145,10 +147,12 @@ class RaftNode:
             raise NodeStopped("a node runs once; make a new one with Raft.bootstrap")
         self.state.running = RunningState.STARTING
         try:
-            await self._start()
-            self.state.running = RunningState.RUNNING
-            self.state.notify()
-            await self._watch_tasks()
+            await self._restore()
+            if not self._stop.is_set():
+                await self._start()
+                self.state.running = RunningState.RUNNING
+                self.state.notify()
+                await self._watch_tasks()
         except asyncio.CancelledError:
             raise
         except BaseException as error:
@@ -156,21 +160,33 @@ class RaftNode:
             self._logger.error("node %d stops: %s", self.state.node_id, error)  # noqa: TRY400 - raised to the caller
             raise
         finally:
-            await self._end()
+            await uninterrupted(self._end())
 
     async def quit(self) -> None:
         """Stop this node; the cluster keeps it as a member. Returns once all is released."""
         if self.state.running is RunningState.NEW:
             self._quit_before_run = True
-            await self._end()
+            await uninterrupted(self._end())
         self._stop.set()
         await self._finished.wait()
 
-    async def _start(self) -> None:
+    async def _restore(self) -> None:
+        """Begin from the latest snapshot; `quit` does not wait for a restore to end."""
         snapshot = self.storage.latest_snapshot()
-        if not snapshot.is_empty():
-            await self._applier.restore_now(snapshot)
-            self.state.delivered = snapshot.metadata.index
+        if snapshot.is_empty():
+            return
+        name = f"raftify-{self.state.node_id}"
+        work = asyncio.create_task(self._applier.restore_now(snapshot), name=f"{name}-restore")
+        stop = asyncio.create_task(self._stop.wait(), name=f"{name}-stop")
+        try:
+            await asyncio.wait([work, stop], return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                work.result()
+        finally:
+            await self._settle(work, stop)
+        self.state.delivered = snapshot.metadata.index
+
+    async def _start(self) -> None:
         identity = self.state.identity
         handshake = Handshake(
             identity.cluster_id, identity.node_id, identity.incarnation, 0, self.state.address
@@ -205,15 +221,25 @@ class RaftNode:
         stop = asyncio.create_task(self._stop.wait(), name=f"{name}-stop")
         try:
             done, _ = await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
-            for task in done - {stop}:
-                task.result()
-            if self._refused is not None:
-                raise self._refused
+            self._raise_what_broke(done - {stop})
             await self._drain(tasks[1])
+        except BaseException as error:
+            if not isinstance(error, asyncio.CancelledError):
+                self.state.failure = error
+            raise
         finally:
-            for task in (*tasks, stop):
-                task.cancel()
-            await asyncio.gather(*tasks, stop, return_exceptions=True)
+            # First of all: with the ticker gone nobody would notice a deadline.
+            self._refuse_work()
+            await self._settle(*tasks, stop)
+
+    def _raise_what_broke(self, ended: Iterable[asyncio.Task[Any]]) -> None:
+        for task in ended:
+            task.result()
+        if self._refused is not None:
+            raise self._refused
+
+    async def _settle(self, *tasks: asyncio.Task[Any]) -> None:
+        await settle(tasks, timeout=self.config.shutdown_timeout, logger=self._logger)
 
     async def _drain(self, persisting: asyncio.Task[None]) -> None:
         """Let what was handed to the disk get there; no new work is taken."""
@@ -225,26 +251,40 @@ class RaftNode:
         else:
             persisting.result()
 
-    async def _end(self) -> None:
-        error = self.state.failure
-        self.state.running = RunningState.STOPPING if error is None else RunningState.FAILED
+    def _refuse_work(self) -> None:
+        """Answer everyone who waits, and from now on everyone who comes."""
+        failed = self.state.failure is not None
+        self.state.running = RunningState.FAILED if failed else RunningState.STOPPING
         # Who asks from here on must not be told that this node leads.
         self.state.role, self.state.leader_id = Role.FOLLOWER, INVALID_ID
         self._inbox.close(self.state.stopped_error())
         self._core.fail_everything(self.state.stopped_error)
         self.api.fail_callers(self.state.stopped_error)
+        self.state.notify()
+
+    async def _end(self) -> None:
+        self._refuse_work()
+        await self.leader.close()
+        await self._transport.stop(grace=0.5)
         for task in list(self._background):
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
-        await self.leader.close()
-        await self._transport.stop(grace=0.5)
-        for worker in (self._storage_worker, self._machine_worker, self._writer):
-            await worker.close()
-        self.storage.close()
-        if error is None:
+        await self._close_store()
+        if self.state.failure is None:
             self.state.running = RunningState.STOPPED
         self.state.notify()
         self._finished.set()
+
+    async def _close_store(self) -> None:
+        workers = (self._storage_worker, self._machine_worker, self._writer)
+        late = await close_workers(workers, timeout=self.config.shutdown_timeout)
+        if self._storage_worker in late or self._writer in late:
+            # To close it now would be to wait for the disk on the event loop.
+            self._logger.warning("the disk hangs: the store stays locked until this process ends")
+            return
+        if late:
+            self._logger.warning("the state machine did not return before the node stopped")
+        self.storage.close()
 
     async def _tick(self) -> None:
         loop, interval = asyncio.get_running_loop(), self.config.tick_interval

@@ -93,7 +93,8 @@ class Snapshotter:
     async def take(self) -> Snapshot | None:
         """Take one now; return it, or the latest if nothing was applied since.
 
-        Returns None if none can be taken yet: the state machine is behind the membership.
+        Returns None if none can be taken yet: the state machine is behind the membership, or
+        behind a snapshot that was received.
         """
         async with self._lock:
             latest = self._storage.latest_snapshot()
@@ -131,8 +132,12 @@ class Snapshotter:
         # apply the changes in between a second time.
         if membership.index > index:
             return None
+        try:
+            term = self._storage.term(index)
+        except Compacted:
+            return None  # a received snapshot took the log's place and is about to be restored
         captured.append(membership)
-        return SnapshotMetadata(membership.conf_state, index, self._storage.term(index))
+        return SnapshotMetadata(membership.conf_state, index, term)
 
     async def _finish(
         self, sink: SnapshotSink, metadata: SnapshotMetadata, membership: Membership

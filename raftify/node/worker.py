@@ -43,5 +43,10 @@ class ThreadWorker:
         return loop.run_in_executor(self._executor, lambda: call(*args, **kwargs))
 
     async def close(self) -> None:
-        # Executor.shutdown waits for the thread, which may be in the middle of a write.
-        await asyncio.to_thread(self._executor.shutdown, wait=True)
+        try:
+            # Behind everything else: once it has run the thread is idle, and ends at once.
+            await self.run(lambda: None)
+        except asyncio.CancelledError:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            raise
+        self._executor.shutdown(wait=True)
