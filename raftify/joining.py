@@ -40,7 +40,7 @@ async def join(
         timeout=timeout,
         what="the start of `run`, in a task of its own,",
     )
-    node.meet(own.peers)
+    node.whereabouts.meet(own.peers)
     await _ask_to_add(node, tickets, own, deadline)
     await state.wait_until(
         lambda: state.membership.is_member(state.node_id),

@@ -9,9 +9,9 @@ from random import Random
 from types import TracebackType
 from typing import Self
 
-from raftify import joining
+from raftify import joining, leaving
 from raftify.config import Config
-from raftify.core.types import ConfChangeSingle, ConfChangeType, ConfChangeV2
+from raftify.core.types import ConfChangeV2
 from raftify.errors import (
     ConfigError,
     NodeStopped,
@@ -147,20 +147,13 @@ class Raft:
     async def leave(self, *, timeout: float | None = None) -> None:
         """Remove this node from its cluster, then stop it. Its id is never used again.
 
+        A leader hands its office over first. While another change is under way it waits its turn.
+
         Raises:
             ConfChangeRejected: it is the last voter; use `quit`.
             NoLeader: nobody could carry it out within `timeout` seconds; the node goes on.
         """
-        change = ConfChangeV2(
-            changes=(ConfChangeSingle(ConfChangeType.REMOVE_NODE, self.get_id()),)
-        )
-        self._node.leaving = True
-        try:
-            await self.change_config(change, timeout=timeout)
-        except BaseException:
-            self._node.leaving = False
-            raise
-        await self.quit()
+        await leaving.leave(self._node, timeout=timeout)
 
     # -- joining ----------------------------------------------------------------------------
 
@@ -241,7 +234,10 @@ class Raft:
         timeout = node.config.proposal_timeout if timeout is None else timeout
         deadline = loop.time() + timeout
         index = await node.leader.call(
-            lambda leader, left: leader.read_index(timeout=left), timeout=timeout, what="the read"
+            lambda leader, left: leader.read_index(timeout=left),
+            timeout=timeout,
+            what="the read",
+            repeatable=True,
         )
         await node.state.wait_until(
             lambda: node.state.applied >= index,

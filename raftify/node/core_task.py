@@ -33,6 +33,7 @@ from raftify.node.inbox import Inbox, Proposal
 from raftify.node.local_state import LocalState
 from raftify.node.persister import Persister
 from raftify.node.waiters import EntryWaiters, ReadWaiters
+from raftify.node.whereabouts import Whereabouts
 from raftify.peers import Membership
 from raftify.records import SnapshotDescriptor
 from raftify.storage.base import StableStorage, WriteBatch
@@ -57,6 +58,7 @@ class CoreTask:
         core_storage: CoreStorage,
         inbox: Inbox,
         transport: Transport,
+        whereabouts: Whereabouts,
         logger: logging.Logger,
     ) -> None:
         self._raw = raw
@@ -66,6 +68,7 @@ class CoreTask:
         self._core_storage = core_storage
         self._inbox = inbox
         self._transport = transport
+        self._whereabouts = whereabouts
         self._logger = logger
         self._held: deque[tuple[int, list[Message], Snapshot | None]] = deque()
         self._persisted_number = 0
@@ -290,7 +293,7 @@ class CoreTask:
 
     def _adopt(self, membership: Membership) -> None:
         self._state.membership = membership
-        self._transport.update_peers(membership.peers)
+        self._whereabouts.publish()
 
     def _delivered_to(self, index: int) -> None:
         self._state.delivered = max(self._state.delivered, index)

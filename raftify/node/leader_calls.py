@@ -11,8 +11,10 @@ from raftify.core.types import INVALID_ID
 from raftify.errors import (
     DeadlineExceeded,
     LeaderTransferring,
+    NodeStopped,
     NoLeader,
     NotLeader,
+    OutcomeUnknown,
     PeerUnreachable,
 )
 from raftify.node.local_state import LocalState
@@ -38,12 +40,21 @@ class LeaderCalls:
         self._remotes: dict[tuple[int, str], RemoteNode] = {}
 
     async def call(
-        self, do: Callable[[NodeApi, float], Awaitable[T]], *, timeout: float, what: str
+        self,
+        do: Callable[[NodeApi, float], Awaitable[T]],
+        *,
+        timeout: float,
+        what: str,
+        repeatable: bool = False,
     ) -> T:
         """Return what `do(leader, seconds_left)` returned.
 
+        `repeatable` says that doing it twice is the same as doing it once.
+
         Raises:
             NoLeader: no leader took the request within `timeout` seconds; nothing happened.
+            OutcomeUnknown: the leader stopped meanwhile.
+            NodeStopped: this node did.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
@@ -53,6 +64,15 @@ class LeaderCalls:
             try:
                 return await do(target, deadline - loop.time())
             except (NotLeader, LeaderTransferring, PeerUnreachable) as error:
+                refusal = error
+            except NodeStopped as error:
+                if target is self._local:
+                    raise
+                if not repeatable:
+                    raise OutcomeUnknown(
+                        f"the leader stopped while it had {what} in its hands; it may still take "
+                        f"effect: {error}"
+                    ) from error
                 refusal = error
             await self._pause(deadline)
 

@@ -203,6 +203,12 @@ class LocalApi:
         if state.leader_id != to:
             raise TransferRejected(f"node {state.leader_id} was elected instead of node {to}")
 
+    def matched_voters(self) -> dict[int, int]:
+        """Return, at a leader, up to where each other voter's log is known to match."""
+        voters, own = self._state.membership.conf_state.voters, self._state.node_id
+        progress = self._raw.status().progress
+        return {i: p.matched for i, p in progress.items() if i in voters and i != own}
+
     async def create_snapshot(self, *, timeout: float) -> int:
         loop, state = asyncio.get_running_loop(), self._state
         deadline = loop.time() + timeout

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
 from raftify.core.types import Message, Snapshot
@@ -12,6 +12,7 @@ from raftify.node.config_changes import was_removed
 from raftify.node.inbox import Inbox
 from raftify.node.local_api import LocalApi
 from raftify.node.local_state import LocalState
+from raftify.node.whereabouts import Whereabouts
 from raftify.peers import Peer
 from raftify.records import SnapshotDescriptor, SnapshotSink
 from raftify.storage.base import StableStorage
@@ -21,9 +22,9 @@ from raftify.transport.interface import Handshake
 class PeerEndpoint:
     """Implements `PeerService`. Messages go to the inbox and nowhere else.
 
-    `on_met(node_id, incarnation)` is called for a peer met for the first time, `on_invited` when
-    one calls while this node has no membership yet, `on_refused` when a member of the cluster
-    refuses this node for good.
+    `on_met(node_id, incarnation)` is called for a peer met for the first time, `on_refused` when a
+    member of the cluster refuses this node for good. Where callers say that they are goes to
+    `whereabouts`.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class PeerEndpoint:
         report_unreachable: Callable[[int], None],
         report_snapshot: Callable[[int, bool], None],
         on_met: Callable[[int, str], None],
-        on_invited: Callable[[Mapping[int, Peer]], None],
+        whereabouts: Whereabouts,
         on_refused: Callable[[RaftifyError], None],
         logger: logging.Logger,
     ) -> None:
@@ -46,7 +47,7 @@ class PeerEndpoint:
         self._report_unreachable = report_unreachable
         self._report_snapshot = report_snapshot
         self._on_met = on_met
-        self._on_invited = on_invited
+        self._whereabouts = whereabouts
         self._on_refused = on_refused
         self._logger = logger
         self._incarnations = storage.known_incarnations()
@@ -87,10 +88,14 @@ class PeerEndpoint:
                 "with an empty log directory and join again with Raft.request_id"
             )
         self._check_incarnation(handshake.from_id, handshake.from_incarnation)
-        if not membership.peers and handshake.from_address:
+        if not handshake.from_address:
+            return
+        if not membership.peers:
             # A leader has begun to send the log; only it knows who is in the cluster.
             caller = Peer(handshake.from_id, handshake.from_address, handshake.from_incarnation)
-            self._on_invited({caller.node_id: caller})
+            self._whereabouts.meet({caller.node_id: caller})
+        else:
+            self._whereabouts.heard(handshake.from_id, handshake.from_address)
 
     def _check_incarnation(self, node_id: int, incarnation: str) -> None:
         peer = self._state.membership.peers.get(node_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -25,9 +25,11 @@ from raftify.node.peer_endpoint import PeerEndpoint
 from raftify.node.persister import Persister
 from raftify.node.report import describe_node
 from raftify.node.snapshotter import Snapshotter
+from raftify.node.standing import Standing
 from raftify.node.state_machine_runner import StateMachineRunner
+from raftify.node.whereabouts import Whereabouts
 from raftify.node.worker import ThreadWorker, Worker
-from raftify.peers import InitialRole, Peer
+from raftify.peers import InitialRole
 from raftify.state_machine import AbstractStateMachine
 from raftify.storage.base import StableStorage
 from raftify.transport.interface import Handshake, RemoteNode, Transport
@@ -64,9 +66,10 @@ class RaftNode:
         self._refused: RaftifyError | None = None
         #: Set while this node asks to be removed: being removed is then no failure.
         self.leaving = False
+        self.was_refused_while_leaving = False
         self._finished = asyncio.Event()
         self._quit_before_run = False
-        self._met: dict[int, Peer] = {}
+        self.whereabouts = Whereabouts(self.state, transport, config.initial_peers)
         self._background: set[asyncio.Future[None]] = set()
         self._storage_worker, self._machine_worker, self._writer = workers or (
             ThreadWorker("raftify-storage"),
@@ -95,6 +98,7 @@ class RaftNode:
             core_storage=core_storage,
             inbox=self._inbox,
             transport=transport,
+            whereabouts=self.whereabouts,
             logger=logger,
         )
         self._build_workers_of_the_core()
@@ -131,6 +135,14 @@ class RaftNode:
             state=self.state,
             transport=self._transport,
             retry_interval=self.config.tick_interval,
+        )
+        self._standing = Standing(
+            state=self.state,
+            transport=self._transport,
+            leader=self.leader,
+            every_ticks=self.config.raft_config.election_tick,
+            timeout=self.config.conf_change_request_timeout,
+            logger=self._logger,
         )
 
     # -- life -------------------------------------------------------------------------------
@@ -199,12 +211,12 @@ class RaftNode:
             report_unreachable=self._raw.report_unreachable,
             report_snapshot=self._report_snapshot,
             on_met=self._on_met,
-            on_invited=self.meet,
+            whereabouts=self.whereabouts,
             on_refused=self._on_refused,
             logger=self._logger,
         )
         await self._transport.start(handshake, endpoint)
-        self._transport.update_peers(self.state.membership.peers)
+        self.whereabouts.publish()
         if self._should_campaign_at_once():
             self._core.campaign_soon()
 
@@ -264,6 +276,7 @@ class RaftNode:
 
     async def _end(self) -> None:
         self._refuse_work()
+        await self._standing.close()
         await self.leader.close()
         await self._transport.stop(grace=0.5)
         for task in list(self._background):
@@ -293,6 +306,7 @@ class RaftNode:
             await asyncio.sleep(max(due - loop.time(), 0))
             self._inbox.put_tick()
             self._snapshotter.on_tick()
+            self._standing.on_tick()
             # After a pause of the process ticks are not made up for: they would all be one moment.
             due = max(due + interval, loop.time())
 
@@ -347,8 +361,9 @@ class RaftNode:
 
     def _on_refused(self, error: RaftifyError) -> None:
         if self.leaving and isinstance(error, NodeRemoved):
-            return  # a peer was quicker to say that it happened than the call that asked for it
-        self._refused = error
+            self.was_refused_while_leaving = True
+        else:
+            self._refused = error
         self._stop.set()
 
     def report(self) -> dict[str, object]:
@@ -367,12 +382,6 @@ class RaftNode:
     ) -> RemoteNode:
         """Reach another node over this node's own transport, which knows its cluster."""
         return self._transport.connect(address, to_id=to_id)
-
-    def meet(self, peers: Mapping[int, Peer]) -> None:
-        """Make the members known to a node that has no membership yet, so that it can answer."""
-        if not self.state.membership.peers:
-            self._met.update(peers)
-            self._transport.update_peers(self._met)
 
     def _keep(self, work: asyncio.Future[None], what: str) -> None:
         """Watch over `work`. What goes wrong is logged; it is nothing Raft relies on."""

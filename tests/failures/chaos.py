@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from raftify.core.types import ConfChangeSingle, ConfChangeType, ConfChangeV2
 from raftify.errors import NodeRemoved, OutcomeUnknown, RaftifyError, Rejected
+from tests.cluster.machines import PlainTally, Tally
 from tests.failures.simulated import SimulatedCluster, SimulatedNode
 
 #: What a caller may see: it knows that nothing happened, or that it does not know.
@@ -18,7 +19,10 @@ class Chaos:
     """Runs writers, readers and faults; see `run`."""
 
     def __init__(self, seed: int, *, size: int = 3, rounds: int = 25) -> None:
-        self.cluster = SimulatedCluster(seed, snapshot_entries=40, snapshot_keep_entries=5)
+        machine = PlainTally if seed % 2 else Tally
+        self.cluster = SimulatedCluster(
+            seed, make_machine=machine, snapshot_entries=40, snapshot_keep_entries=5
+        )
         self.random = self.cluster.random
         self.size = size
         self.rounds = rounds

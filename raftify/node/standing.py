@@ -1,0 +1,102 @@
+"""What a node does about its own place in the cluster: it was removed, or it has moved."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from raftify.core.types import INVALID_INDEX, Message, MessageType
+from raftify.errors import RaftifyError
+from raftify.node.config_changes import was_removed
+from raftify.node.leader_calls import LeaderCalls
+from raftify.node.local_state import LocalState
+from raftify.peers import Peer
+from raftify.transport.interface import Transport
+
+
+class Standing:
+    """Looks every `every_ticks` ticks whether the membership has this node, and has it right.
+
+    A node that knows of its own removal does not stop by itself: the others may not know that it
+    is committed, and need its vote to find out (etcd#10563). It knocks at their doors instead; who
+    knows refuses it with NodeRemoved, and that ends it.
+    """
+
+    def __init__(
+        self,
+        *,
+        state: LocalState,
+        transport: Transport,
+        leader: LeaderCalls,
+        every_ticks: int,
+        timeout: float,
+        logger: logging.Logger,
+    ) -> None:
+        self._state = state
+        self._transport = transport
+        self._leader = leader
+        self._every_ticks = every_ticks
+        self._timeout = timeout
+        self._logger = logger
+        self._ticks = 0
+        self._knocked = False
+        self._announcing: asyncio.Task[None] | None = None
+
+    def on_tick(self) -> None:
+        """Look, if it is time."""
+        self._ticks += 1
+        if self._ticks % self._every_ticks:
+            return
+        state = self._state
+        own = state.membership.peers.get(state.node_id)
+        if own is None:
+            if was_removed(state.node_id, state.membership):
+                self._knock()
+        elif own.address != state.address and self._announcing is None:
+            self._announcing = asyncio.create_task(self._announce(own.address))
+
+    async def close(self) -> None:
+        """End what is under way."""
+        if self._announcing is not None:
+            self._announcing.cancel()
+            await asyncio.wait([self._announcing])
+
+    def _knock(self) -> None:
+        if not self._knocked:
+            self._knocked = True
+            self._logger.warning(
+                "node %d was removed from the cluster; it stops once another member confirms it",
+                self._state.node_id,
+            )
+        # It says nothing that a member could not say, so that it does no harm where it is believed.
+        self._transport.send(
+            [
+                Message(
+                    MessageType.HEARTBEAT_RESPONSE,
+                    to=node_id,
+                    from_=self._state.node_id,
+                    term=self._state.term,
+                    commit=INVALID_INDEX,
+                )
+                for node_id in self._state.membership.peers
+            ]
+        )
+
+    async def _announce(self, before: str) -> None:
+        """Have the leader put this node's present address into the membership."""
+        state = self._state
+        peer = Peer(state.node_id, state.address)
+        try:
+            await self._leader.call(
+                lambda leader, left: leader.set_peers([peer], timeout=left),
+                timeout=self._timeout,
+                what="the announcement of a new address",
+            )
+            self._logger.info("node %d moved from %s to %s", state.node_id, before, state.address)
+        except RaftifyError as error:
+            self._logger.warning(
+                "node %d is at %s now, and could not tell the cluster: %s",
+                state.node_id, state.address, error,
+            )  # fmt: skip
+        finally:
+            self._announcing = None
