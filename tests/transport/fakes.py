@@ -6,6 +6,7 @@ import asyncio
 import io
 import logging
 import socket
+import threading
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -93,7 +94,7 @@ class FakeNode:
         self.snapshots: list[tuple[int, bool]] = []
         self.calls: list[tuple[object, ...]] = []
         self.timeouts: list[float] = []
-        self.sinks: list[FileSink] = []
+        self.sink_created = threading.Event()
         self.may_receive = asyncio.Event()
         self.may_receive.set()
         self.changed = asyncio.Condition()
@@ -152,7 +153,7 @@ class FakeNode:
             return None
         assert self.directory is not None
         sink = FileSink(self.directory / f"{file_id}.snapshot")
-        self.sinks.append(sink)
+        self.sink_created.set()
         return sink
 
     # -- NodeApi ----------------------------------------------------------------------------

@@ -186,11 +186,13 @@ class TestBreaks:
 
 class TestDeadlines:
     async def test_no_answer(self, one: Running, remote: RemoteNode) -> None:
+        # Connected first, so that the short deadline passes after the sending and not before.
+        await remote.propose(b"connect", timeout=60)
         held, news = hold(one)
-        slow, quick = remote.propose(b"a", timeout=60), remote.propose(b"b", timeout=0.05)
+        slow, quick = remote.propose(b"a", timeout=60), remote.propose(b"b", timeout=0.5)
+        await until_held(held, news, 2)
         with pytest.raises(DeadlineExceeded):
             await quick
-        await until_held(held, news, 2)
         for _, future in held:
             future.set_result(b"late")
         assert await slow == b"late"

@@ -22,6 +22,7 @@ from raftify.errors import (
 from raftify.records import SnapshotDescriptor
 from raftify.transport import snapshot_sender
 from tests.transport.fakes import (
+    PATIENCE,
     FakeNode,
     FileSink,
     Machines,
@@ -219,6 +220,7 @@ async def test_an_aborted_snapshot_leaves_no_file(
     one.node.open_file = lambda: held
     one.transport.send([snapshot_message(2, 1, b"x" * 5000)])
     await asyncio.to_thread(held.reached.wait)
+    assert await asyncio.to_thread(two.node.sink_created.wait, PATIENCE)
     assert len(files_in(tmp_path)) == 1
     held.release.set()
     await one.transport.stop(grace=0)
