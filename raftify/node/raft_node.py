@@ -90,21 +90,21 @@ class RaftNode:
             random=random,
         )
         self._inbox = Inbox(config.inbox_limit)
-        self._core = CoreTask(
-            raw=self._raw,
-            config=config,
-            state=self.state,
-            storage=storage,
-            core_storage=core_storage,
-            inbox=self._inbox,
-            transport=transport,
-            whereabouts=self.whereabouts,
-            logger=logger,
-        )
-        self._build_workers_of_the_core()
+        self._build_core_and_its_workers(core_storage)
         self._build_doors()
 
-    def _build_workers_of_the_core(self) -> None:
+    def _build_core_and_its_workers(self, core_storage: CoreStorage) -> None:
+        self._core = CoreTask(
+            raw=self._raw,
+            config=self.config,
+            state=self.state,
+            storage=self.storage,
+            core_storage=core_storage,
+            inbox=self._inbox,
+            transport=self._transport,
+            whereabouts=self.whereabouts,
+            logger=self._logger,
+        )
         self._runner = StateMachineRunner(self.state_machine, self._machine_worker, self._writer)
         self._persister = Persister(self.storage, self._storage_worker, self._core.on_persisted)
         self._applier = Applier(self.storage, self._runner, self._on_applied, self._on_restored)
