@@ -13,7 +13,6 @@ from raftify.node.inbox import Inbox
 from raftify.node.local_api import LocalApi
 from raftify.node.local_state import LocalState
 from raftify.node.whereabouts import Whereabouts
-from raftify.peers import Peer
 from raftify.records import SnapshotDescriptor, SnapshotSink
 from raftify.storage.base import StableStorage
 from raftify.transport.interface import Handshake
@@ -88,13 +87,7 @@ class PeerEndpoint:
                 "with an empty log directory and join again with Raft.request_id"
             )
         self._check_incarnation(handshake.from_id, handshake.from_incarnation)
-        if not handshake.from_address:
-            return
-        if not membership.peers:
-            # A leader has begun to send the log; only it knows who is in the cluster.
-            caller = Peer(handshake.from_id, handshake.from_address, handshake.from_incarnation)
-            self._whereabouts.meet({caller.node_id: caller})
-        else:
+        if handshake.from_address:
             self._whereabouts.heard(handshake.from_id, handshake.from_address)
 
     def _check_incarnation(self, node_id: int, incarnation: str) -> None:
