@@ -92,7 +92,6 @@ class SimulatedNode:
         self.raft: Raft
         self.machine = Tally()
         self.task: asyncio.Task[None] | None = None
-        self.ended_with: BaseException | None = None
 
     def start(self, node_id: int | None = None, address: str | None = None) -> None:
         cluster = self.cluster
@@ -125,6 +124,7 @@ class SimulatedNode:
         )
         self.raft = Raft(node)
         self.task = asyncio.create_task(self.raft.run(), name=f"run-{self.id}")
+        self.task.add_done_callback(_look_at)
 
     @property
     def running(self) -> bool:
@@ -153,6 +153,12 @@ class SimulatedNode:
         await state.wait_until(
             lambda: state.applied >= index, timeout=timeout, what=f"applying {index} on {self.id}"
         )
+
+
+def _look_at(task: asyncio.Task[None]) -> None:
+    """Tests ask for it where it matters; nobody shall be told that nobody asked."""
+    if not task.cancelled():
+        task.exception()
 
 
 class SimulatedCluster:
