@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from raftify.core.raft_core import RaftCore
-from raftify.core.snapshot_handling import handle_snapshot, send_request_snapshot
-from raftify.core.types import INVALID_ID, INVALID_INDEX, Message, MessageType
+from raftify.core.snapshot_handling import (
+    handle_snapshot,
+    send_request_snapshot,
+    wants_snapshot_now,
+)
+from raftify.core.types import INVALID_ID, Message, MessageType
 from raftify.errors import InvariantViolation, MalformedMessage, NoLeader, ProposalDropped
 
 
@@ -56,7 +60,7 @@ def handle_append_entries(core: RaftCore, message: Message) -> None:
     Raises:
         MalformedMessage: the entries do not follow on the message's index.
     """
-    if core.pending_request_snapshot != INVALID_INDEX:
+    if wants_snapshot_now(core):
         send_request_snapshot(core)
         return
     log = core.raft_log
@@ -91,7 +95,7 @@ def handle_append_entries(core: RaftCore, message: Message) -> None:
 def handle_heartbeat(core: RaftCore, message: Message) -> None:
     """Learn what is committed, and acknowledge."""
     core.raft_log.commit_to(message.commit)
-    if core.pending_request_snapshot != INVALID_INDEX:
+    if wants_snapshot_now(core):
         send_request_snapshot(core)
         return
     core.send(

@@ -191,9 +191,25 @@ def _handle_rejection(core: RaftCore, message: Message, progress: Progress) -> N
         next_probe_index, _ = core.raft_log.find_conflict_by_term(
             message.reject_hint, message.log_term
         )
-    if progress.maybe_decr_to(message.index, next_probe_index, message.request_snapshot):
-        if progress.state is ProgressState.REPLICATE:
-            progress.become_probe()
+    accepted = progress.maybe_decr_to(message.index, next_probe_index, message.request_snapshot)
+    if accepted and progress.state is ProgressState.REPLICATE:
+        progress.become_probe()
+    # Whoever asks for a snapshot has a log that ends within this leader's, and takes no append that
+    # it could acknowledge. Without this (raft-rs lacks it) a quorum that needs the node never
+    # commits what the snapshot is to cover.
+    acknowledged = (
+        message.request_snapshot != INVALID_INDEX
+        and message.log_term == core.term
+        and progress.state is not ProgressState.SNAPSHOT
+    )
+    if (
+        acknowledged
+        and progress.maybe_update(message.reject_hint)
+        and maybe_commit(core)
+        and core.should_bcast_commit()
+    ):
+        bcast_append(core)
+    elif accepted:
         send_append(core, message.from_)
 
 

@@ -36,9 +36,21 @@ def request_snapshot(core: RaftCore) -> None:
     send_request_snapshot(core)
 
 
+def wants_snapshot_now(core: RaftCore) -> bool:
+    """Say whether a wish for a snapshot goes before what the leader sends.
+
+    Under a new leader it waits until the log ends with an entry of that leader: before, the log may
+    have a tail that no snapshot will ever cover, and that only appends can replace. raft-rs does
+    not wait, and a quorum that needs this node then never commits anything again.
+    """
+    return core.pending_request_snapshot != INVALID_INDEX and core.raft_log.last_term() == core.term
+
+
 def send_request_snapshot(core: RaftCore) -> None:
     """Tell the leader, in the form of a rejected append, which snapshot is wanted."""
     log = core.raft_log
+    # It may have grown or shrunk under a new leader.
+    core.pending_request_snapshot = log.last_index()
     core.send(
         Message(
             MessageType.APPEND_RESPONSE,
@@ -78,10 +90,11 @@ def restore(core: RaftCore, snapshot: Snapshot) -> bool:
     members = (*conf_state.voters, *conf_state.learners, *conf_state.voters_outgoing)
     if core.id not in members:
         return False
-    if core.pending_request_snapshot == INVALID_INDEX and log.match_term(
-        metadata.index, metadata.term
-    ):
+    wanted = metadata.index >= core.pending_request_snapshot > INVALID_INDEX
+    if not wanted and log.match_term(metadata.index, metadata.term):
         # The log has all that the snapshot covers: keep what follows, and only learn the commit.
+        # (raft-rs restores any snapshot while it waits for one, and so loses entries that this
+        # node acknowledged if an older snapshot comes late.)
         log.commit_to(metadata.index)
         return False
     log.restore(snapshot)
