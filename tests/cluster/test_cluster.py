@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from raftify.client import create_client
+from raftify.core.config import RaftConfig
 from raftify.core.types import ConfChangeSingle, ConfChangeType, ConfChangeV2
 from raftify.errors import (
     AddressInUse,
@@ -258,10 +259,8 @@ async def test_leadership_is_handed_over(tmp_path: Path) -> None:
 
 
 async def test_campaigning_takes_the_lead(tmp_path: Path) -> None:
-    config = {"raft_config": make_config().raft_config}
-    config["raft_config"].check_quorum = False
-    config["raft_config"].pre_vote = False
-    async with LocalCluster(tmp_path, **config) as cluster:
+    settings = RaftConfig(election_tick=10, heartbeat_tick=2, check_quorum=False, pre_vote=False)
+    async with LocalCluster(tmp_path, raft_config=settings) as cluster:
         await cluster.grow_to(3)
         await cluster.settle()
         await cluster.nodes[2].raft.campaign()
