@@ -200,6 +200,12 @@ class SimulatedCluster:
         self._initial = None
         await self.leader()
 
+    def move_all(self) -> None:
+        """Give every node a new address, and every node's configuration the new addresses."""
+        for node in self.nodes.values():
+            node.address = self.new_address()
+        self._initial = Peers({node.id: node.address for node in self.nodes.values()})
+
     async def ticket(self, through: SimulatedNode, address: str) -> ClusterJoinTicket:
         return await through.raft._node.leader.call(
             lambda node, left: node.request_id(address, "", timeout=left),
