@@ -60,8 +60,8 @@ class Config:
     snapshot_timeout: float = 600.0
 
     #: How long after the last commit a leader with nothing else to send tells its followers of it;
-    #: 0 sends each of them a message of its own at once. Under load the next entries bring the word,
-    #: and half of all messages are saved. A read by `read_index` never waits for this.
+    #: 0 sends each of them a message of its own at once. Under load the next entries bring the
+    #: word, and half of all messages are saved. A read by `read_index` never waits for this.
     commit_notice_delay: float = 0.01
 
     #: Largest proposal.
