@@ -88,6 +88,7 @@ class MemoryTransport(Transport):
     def send(self, messages: Sequence[Message]) -> None:
         for message in messages:
             if message.to not in self._peers:
+                self._report_loss(message)
                 continue
             outbox = self._outboxes.get(message.to)
             if outbox is None:
@@ -118,14 +119,21 @@ class MemoryTransport(Transport):
             try:
                 await self._hand_over(to, message)
             except PeerRefused as error:
+                self._report_loss(message)
                 service.report_refused(to, error)
             except RaftifyError:
+                self._report_loss(message)
                 service.report_unreachable(to)
+
+    def _report_loss(self, message: Message) -> None:
+        # Every snapshot is to be accounted for, or its follower would get no other.
+        if message.msg_type is MessageType.SNAPSHOT and self.service is not None:
+            self.service.report_snapshot(message.to, success=False)
 
     async def _hand_over(self, to: int, message: Message) -> None:
         address = self._peers.get(to)
         if address is None:
-            return
+            raise PeerUnreachable(f"node {to} is no peer any more")
         if self._network.is_cut(self.address, address):
             raise PeerUnreachable(f"the link to {address} is cut")
         there = self._network.listening.get(address)
