@@ -11,11 +11,11 @@ RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 BENCH := $(VENV)/.installed-bench
 
-.PHONY: help setup demo test check fix protos bench cli clean
+.PHONY: help setup demo test golden check fix protos bench bench-core cli clean
 .DEFAULT_GOAL := help
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(DEV) ## make .venv with everything that development needs
 
@@ -24,6 +24,9 @@ demo: $(RUN) ## three processes, a leader killed under load, and the verdict
 
 test: $(DEV) ## run every test; ARGS="-k membership" runs some
 	$(BIN)/python -m pytest $(ARGS)
+
+golden: $(DEV) ## write what the core does now into tests/core/golden; read the difference
+	$(BIN)/python -m pytest tests/core/test_golden.py --rewrite-golden $(ARGS)
 
 check: $(DEV) ## format, lint, types and tests; changes no file
 	$(BIN)/ruff format --check .
@@ -40,6 +43,9 @@ protos: ## generate raftify/wire/*_pb2* from protos/
 
 bench: $(BENCH) ## measure writes per second; ARGS="--profile" shows where a leader's time goes
 	@$(BIN)/python -m benchmarks.cluster $(ARGS)
+
+bench-core: $(RUN) ## measure the core alone: entries per second, and the cost of a tick
+	@$(BIN)/python -m benchmarks.core $(ARGS)
 
 cli: $(RUN) ## the command line tool; ARGS="describe node 127.0.0.1:60061"
 	@$(BIN)/raftify-cli $(or $(ARGS),--help)
