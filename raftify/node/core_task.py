@@ -72,6 +72,7 @@ class CoreTask:
         self._logger = logger
         self._held: deque[tuple[int, list[Message], Snapshot | None]] = deque()
         self._persisted_number = 0
+        self._max_uncommitted_bytes = config.raft_config.max_uncommitted_size
         self._campaign_wanted = False
         self._new_reads: list[tuple[asyncio.Future[int], float]] = []
         self._notice = CommitNotice(config.commit_notice_delay, self._tell_commit)
@@ -203,6 +204,11 @@ class CoreTask:
     def _propose(self, proposals: list[Proposal]) -> None:
         if not proposals:
             return
+        size = sum([len(p.data) for p in proposals])
+        if size > self._max_uncommitted_bytes and len(proposals) > 1:
+            # The core lets one batch in whatever its size, if nothing else is uncommitted.
+            self._propose_halves(proposals)
+            return
         entries = [Entry(data=p.data, context=p.context) for p in proposals]
         try:
             term, index = self._raw.propose_batch(entries)
@@ -211,9 +217,7 @@ class CoreTask:
                 fail(proposals[0].future, error)
                 return
             # All or nothing was too much; part of it may fit.
-            half = len(proposals) // 2
-            self._propose(proposals[:half])
-            self._propose(proposals[half:])
+            self._propose_halves(proposals)
             return
         except Rejected as error:
             for proposal in proposals:
@@ -224,6 +228,11 @@ class CoreTask:
         for proposal in proposals:
             add(term=term, index=index, future=proposal.future, deadline=proposal.deadline)
             index += 1
+
+    def _propose_halves(self, proposals: list[Proposal]) -> None:
+        half = len(proposals) // 2
+        self._propose(proposals[:half])
+        self._propose(proposals[half:])
 
     def read(self, future: asyncio.Future[int], deadline: float) -> None:
         """Ask for a read index; all reads of a turn share one round. Call it from `put_call`."""

@@ -16,11 +16,12 @@ from typing import Any, ParamSpec, TypeVar
 from raftify.config import Config
 from raftify.core.config import RaftConfig
 from raftify.core.types import Message
-from raftify.errors import RaftifyError
+from raftify.errors import RaftifyError, StorageFull
 from raftify.node.founding import prepare_store
 from raftify.node.raft_node import RaftNode
 from raftify.peers import Address, ClusterJoinTicket, Peers
 from raftify.raft import Raft
+from raftify.storage.base import WriteBatch
 from raftify.storage.mem_storage import MemStorage
 from raftify.testing.memory_transport import MemoryNetwork, MemoryTransport
 from tests.cluster.machines import Tally
@@ -32,8 +33,22 @@ QUIET = logging.getLogger("tests.simulated")
 QUIET.setLevel(logging.CRITICAL)
 
 
+async def until(holds: Callable[[], bool], seconds: float) -> None:
+    """Wait until `holds()`, looking often: the state of a node has no event for everything."""
+    async with asyncio.timeout(seconds):
+        while not holds():  # noqa: ASYNC110 - there is no event, and time is virtual
+            await asyncio.sleep(0.0005)
+
+
 class Disk(MemStorage):
-    """What it holds outlives the node that closes it."""
+    """What it holds outlives the node that closes it. While `full` it takes nothing more."""
+
+    full = False
+
+    def write(self, batch: WriteBatch) -> None:
+        if self.full and batch.entries:
+            raise StorageFull("no space left on this disk; nothing of the write was kept")
+        super().write(batch)
 
     def close(self) -> None:
         """Keep everything, as a disk does."""

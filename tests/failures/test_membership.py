@@ -28,8 +28,8 @@ from raftify.errors import (
     RaftifyError,
 )
 from raftify.peers import Membership
-from tests.client.virtual_time import now, virtual_time
-from tests.failures.simulated import SimulatedCluster, SimulatedNode
+from tests.client.virtual_time import virtual_time
+from tests.failures.simulated import SimulatedCluster, SimulatedNode, until
 
 ADD, LEARN, REMOVE = (
     ConfChangeType.ADD_NODE,
@@ -53,6 +53,15 @@ def term(node: SimulatedNode) -> int:
 async def follower(cluster: SimulatedCluster) -> SimulatedNode:
     leader = await cluster.leader()
     return next(node for node in cluster.running() if node is not leader)
+
+
+def all_know(cluster: SimulatedCluster, nodes: list[SimulatedNode]) -> bool:
+    """Say whether every running node has the present addresses of `nodes`."""
+    return all(
+        membership(one).address_of(node.id) == node.address
+        for one in cluster.running()
+        for node in nodes
+    )
 
 
 async def agree(cluster: SimulatedCluster) -> Membership:
@@ -79,8 +88,8 @@ async def test_a_joiner_killed_after_each_step_tries_again(survived: int) -> Non
         joiner.start(ticket.reserved_id)
     if survived == 2:
         joining = asyncio.create_task(joiner.raft.join_cluster([ticket]))
-        while membership(await cluster.leader()).index == 1 and not joining.done():
-            await asyncio.sleep(0.001)
+        leader = await cluster.leader()
+        await until(lambda: membership(leader).index > 1 or joining.done(), 10)
         joining.cancel()
     if survived == 3:
         await joiner.raft.join_cluster([ticket])
@@ -181,8 +190,7 @@ async def test_a_follower_left_by_its_leader_is_not_stranded() -> None:
     leader, other = await cluster.leader(), await follower(cluster)
     index = other.disk.last_index() + 1
     change = asyncio.create_task(leader.raft.change_config(one(REMOVE, leader.id)))
-    while other.disk.last_index() < index:
-        await asyncio.sleep(0.0001)
+    await until(lambda: other.disk.last_index() >= index, 10)
     # Its answer still gets out; the word that this committed the change does not get in.
     cluster.network.cut(leader.address, other.address)
     await change
@@ -363,10 +371,7 @@ async def test_a_node_that_moved_is_found() -> None:
     moved = await follower(cluster)
     await moved.stop()
     moved.start(address=cluster.new_address())
-    began = now()
-    while membership(await cluster.leader()).address_of(moved.id) != moved.address:
-        await asyncio.sleep(0.1)
-        assert now() - began < 10
+    await until(lambda: all_know(cluster, [moved]), 10)
     assert await moved.raft.propose(b"x") == b"x:1"
     assert (await agree(cluster)).address_of(moved.id) == moved.address
     await cluster.close()
@@ -380,9 +385,7 @@ async def test_every_node_moves_one_after_the_other() -> None:
         await (await cluster.leader()).raft.propose(f"before {node.id}".encode())
         await node.crash()
         node.start(address=cluster.new_address())
-        async with asyncio.timeout(30):
-            while any(membership(n).address_of(node.id) != node.address for n in cluster.running()):
-                await asyncio.sleep(0.1)
+        await until(lambda: all_know(cluster, cluster.running()), 30)
     await cluster.settle()
     assert all(len(node.machine.order) == 3 for node in cluster.running())
     await cluster.close()
@@ -400,13 +403,7 @@ async def test_a_static_cluster_moves_as_a_whole() -> None:
     for node in cluster.nodes.values():
         node.start()
     await cluster.settle()
-    async with asyncio.timeout(60):
-        while any(
-            membership(node).address_of(other.id) != other.address
-            for node in cluster.running()
-            for other in cluster.running()
-        ):
-            await asyncio.sleep(0.1)
+    await until(lambda: all_know(cluster, cluster.running()), 60)
     await cluster.close()
 
 
