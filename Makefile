@@ -38,6 +38,9 @@ fix: $(DEV) ## format, and mend what the linter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+mutants: $(DEV) ## put one fault at a time into the core; ARGS="snapshots" tries some
+	@$(BIN)/python -m scripts.mutants $(ARGS)
+
 protos: ## generate raftify/wire/*_pb2* from protos/
 	PYTHON="$(PYTHON)" scripts/protos.sh
 
