@@ -1,8 +1,7 @@
-"""Calls of one request and one answer, for clients and tools: bytes to NodeApi and back."""
+"""Calls of one request and one answer, for clients and tools: wire to NodeApi and back."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from raftify.config import Config
@@ -14,112 +13,90 @@ from raftify.transport.interface import NodeApi
 from raftify.wire import codec
 from raftify.wire import raft_service_pb2 as pb
 
-_Handler = Callable[[bytes, float | None], Awaitable[bytes]]
 #: The node shall answer before gRPC gives up: its error says more than gRPC's.
 _MARGIN: Final = 0.1
-_EMPTY: Final = b""
 
 
 class ClientCalls:
-    """Calls `node` for what arrived. Errors leave as they are."""
+    """Calls `node` for what arrived. Errors leave as they are.
+
+    `left` is what the caller's deadline leaves, in seconds; None: it has none.
+    """
 
     def __init__(self, node: NodeApi, config: Config) -> None:
         self._node = node
         self._config = config
-        self._handlers: dict[str, _Handler] = {
-            "Propose": self._propose,
-            "ReadIndex": self._read_index,
-            "RequestId": self._request_id,
-            "ChangeConfig": self._change_config,
-            "LeaveJoint": self._leave_joint,
-            "GetPeers": self._get_peers,
-            "SetPeers": self._set_peers,
-            "TransferLeader": self._transfer_leader,
-            "CreateSnapshot": self._create_snapshot,
-            "DebugNode": self._debug_node,
-            "SendMessage": self._send_message,
-        }
-        self.names = tuple(self._handlers)
 
-    async def call(self, name: str, request: bytes, time_left: float | None) -> bytes:
-        """Return the answer to `request`. `time_left` is the caller's, in seconds, None: no end."""
-        return await self._handlers[name](request, time_left)
-
-    async def _propose(self, data: bytes, left: float | None) -> bytes:
-        request = codec.parse(pb.ProposeRequest, data)
+    async def propose(self, request: pb.ProposeRequest, left: float | None) -> pb.ProposeResponse:
         timeout = _timeout(request.timeout_ms, left, self._config.proposal_timeout)
         result = await self._node.propose(request.data, timeout=timeout)
-        return pb.ProposeResponse(result=result).SerializeToString()
+        return pb.ProposeResponse(result=result)
 
-    async def _read_index(self, data: bytes, left: float | None) -> bytes:
-        request = codec.parse(pb.ReadIndexRequest, data)
+    async def read_index(
+        self, request: pb.ReadIndexRequest, left: float | None
+    ) -> pb.ReadIndexResponse:
         timeout = _timeout(request.timeout_ms, left, self._config.proposal_timeout)
         index = await self._node.read_index(timeout=timeout)
-        return pb.ReadIndexResponse(index=index).SerializeToString()
+        return pb.ReadIndexResponse(index=index)
 
-    async def _request_id(self, data: bytes, left: float | None) -> bytes:
-        request = codec.parse(pb.RequestIdRequest, data)
+    async def request_id(
+        self, request: pb.RequestIdRequest, left: float | None
+    ) -> pb.RequestIdResponse:
         timeout = _timeout(request.timeout_ms, left, self._config.proposal_timeout)
         ticket = await self._node.request_id(request.raft_addr, request.identity, timeout=timeout)
-        return ticket_to_wire(ticket).SerializeToString()
+        return ticket_to_wire(ticket)
 
-    async def _change_config(self, data: bytes, left: float | None) -> bytes:
-        request = codec.parse(pb.ChangeConfigRequest, data)
+    async def change_config(
+        self, request: pb.ChangeConfigRequest, left: float | None
+    ) -> pb.ChangeConfigResponse:
         change: ConfChangeV2 = codec.conf_change_from_wire(request.change)
         timeout = _timeout(request.timeout_ms, left, self._config.conf_change_request_timeout)
         membership = await self._node.change_config(change, timeout=timeout)
-        return pb.ChangeConfigResponse(
-            membership=membership_to_wire(membership)
-        ).SerializeToString()
+        return pb.ChangeConfigResponse(membership=membership_to_wire(membership))
 
-    async def _leave_joint(self, data: bytes, left: float | None) -> bytes:
-        codec.parse(pb.Empty, data)
+    async def leave_joint(self, request: pb.Empty, left: float | None) -> pb.ChangeConfigResponse:
         timeout = _timeout(0, left, self._config.conf_change_request_timeout)
         membership = await self._node.leave_joint(timeout=timeout)
-        return pb.ChangeConfigResponse(
-            membership=membership_to_wire(membership)
-        ).SerializeToString()
+        return pb.ChangeConfigResponse(membership=membership_to_wire(membership))
 
-    async def _get_peers(self, data: bytes, left: float | None) -> bytes:
-        codec.parse(pb.Empty, data)
+    async def get_peers(self, request: pb.Empty, left: float | None) -> pb.GetPeersResponse:
         timeout = _timeout(0, left, self._config.request_timeout)
         view = await self._node.get_peers(timeout=timeout)
-        return view_to_wire(view).SerializeToString()
+        return view_to_wire(view)
 
-    async def _set_peers(self, data: bytes, left: float | None) -> bytes:
-        request = codec.parse(pb.SetPeersRequest, data)
+    async def set_peers(self, request: pb.SetPeersRequest, left: float | None) -> pb.Empty:
         timeout = _timeout(request.timeout_ms, left, self._config.conf_change_request_timeout)
         peers = [peer_from_wire(peer) for peer in request.peers]
         await self._node.set_peers(peers, timeout=timeout)
-        return _EMPTY
+        return pb.Empty()
 
-    async def _transfer_leader(self, data: bytes, left: float | None) -> bytes:
-        request = codec.parse(pb.TransferLeaderRequest, data)
+    async def transfer_leader(
+        self, request: pb.TransferLeaderRequest, left: float | None
+    ) -> pb.Empty:
         timeout = _timeout(request.timeout_ms, left, self._config.request_timeout)
         await self._node.transfer_leader(request.to, timeout=timeout)
-        return _EMPTY
+        return pb.Empty()
 
-    async def _create_snapshot(self, data: bytes, left: float | None) -> bytes:
-        codec.parse(pb.Empty, data)
+    async def create_snapshot(
+        self, request: pb.Empty, left: float | None
+    ) -> pb.CreateSnapshotResponse:
         timeout = _timeout(0, left, self._config.snapshot_timeout)
         index = await self._node.create_snapshot(timeout=timeout)
-        return pb.CreateSnapshotResponse(index=index).SerializeToString()
+        return pb.CreateSnapshotResponse(index=index)
 
-    async def _debug_node(self, data: bytes, left: float | None) -> bytes:
-        codec.parse(pb.Empty, data)
+    async def debug_node(self, request: pb.Empty, left: float | None) -> pb.DebugNodeResponse:
         timeout = _timeout(0, left, self._config.request_timeout)
         text = await self._node.debug_node(timeout=timeout)
-        return pb.DebugNodeResponse(json=text).SerializeToString()
+        return pb.DebugNodeResponse(json=text)
 
-    async def _send_message(self, data: bytes, left: float | None) -> bytes:
-        request = codec.parse(pb.SendMessageRequest, data)
+    async def send_message(self, request: pb.SendMessageRequest, left: float | None) -> pb.Empty:
         # The two forms of a message are the same on the wire, and only one has a decoder.
         raw = codec.parse(pb.RawMessage, request.message.SerializeToString())
         message = codec.message_from_wire(raw)
         check_type(message)
         timeout = _timeout(0, left, self._config.request_timeout)
         await self._node.send_message(message, timeout=timeout)
-        return _EMPTY
+        return pb.Empty()
 
 
 def _timeout(timeout_ms: int, left: float | None, default: float) -> float:

@@ -9,34 +9,37 @@ import grpc
 from raftify.config import Config
 from raftify.errors import PeerUnreachable
 from raftify.transport.channel_options import open_channel
+from raftify.transport.stubs import RaftStub, stub_of
 
 _READY = grpc.ChannelConnectivity.READY
 _FAILED = (grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.SHUTDOWN)
 
 
 class Dialer:
-    """Connects to one address. Whoever waits for the connection shares one attempt.
+    """Connects to one address and hands out its stub. Whoever waits shares one attempt.
 
     A failed attempt's channel is thrown away: it would back off, and a caller who asks now wants to
-    know now. What fails before `channel` returned has certainly sent nothing.
+    know now. What fails before `stub` returned has certainly sent nothing.
     """
 
     def __init__(self, address: str, config: Config) -> None:
         self._address = address
         self._config = config
         self._channel: grpc.aio.Channel | None = None
-        self._attempt: asyncio.Task[grpc.aio.Channel] | None = None
+        self._stub: RaftStub | None = None
+        self._attempt: asyncio.Task[RaftStub] | None = None
         self._closed = False
 
-    async def channel(self, *, timeout: float) -> grpc.aio.Channel:
-        """Return a channel that is connected.
+    async def stub(self, *, timeout: float) -> RaftStub:
+        """Return the stub of a channel that is connected.
 
         Raises:
             PeerUnreachable: nobody answers there, or not within `timeout` seconds.
         """
         self._check_open()
-        if self._channel is not None and self._channel.get_state(try_to_connect=True) is _READY:
-            return self._channel
+        channel, stub = self._channel, self._stub
+        if channel is not None and stub is not None and _is_ready(channel):
+            return stub
         if self._attempt is None:
             self._attempt = asyncio.get_running_loop().create_task(
                 self._connect(), name=f"raftify-connect-{self._address}"
@@ -60,10 +63,11 @@ class Dialer:
         if self._closed:
             raise PeerUnreachable(f"the connection to {self._address} was closed on this side")
 
-    async def _connect(self) -> grpc.aio.Channel:
-        if self._channel is None:
+    async def _connect(self) -> RaftStub:
+        if self._channel is None or self._stub is None:
             self._channel = open_channel(self._address, self._config)
-        channel = self._channel
+            self._stub = stub_of(self._channel)
+        channel, stub = self._channel, self._stub
         state = channel.get_state(try_to_connect=True)
         while state is not _READY:
             if state in _FAILED:
@@ -71,15 +75,19 @@ class Dialer:
                 raise PeerUnreachable(f"nobody answers at {self._address}")
             await channel.wait_for_state_change(state)
             state = channel.get_state(try_to_connect=True)
-        return channel
+        return stub
 
     async def _discard(self) -> None:
-        channel, self._channel = self._channel, None
+        channel, self._channel, self._stub = self._channel, None, None
         if channel is not None:
             await channel.close()
 
-    def _on_attempted(self, attempt: asyncio.Task[grpc.aio.Channel]) -> None:
+    def _on_attempted(self, attempt: asyncio.Task[RaftStub]) -> None:
         self._attempt = None
         if not attempt.cancelled():
             # Asked for here, because everybody may have stopped waiting.
             attempt.exception()
+
+
+def _is_ready(channel: grpc.aio.Channel) -> bool:
+    return channel.get_state(try_to_connect=True) is _READY

@@ -18,11 +18,13 @@ from raftify.errors import AddressInUse, ConfigError, NodeStopped
 from raftify.peers import Peer
 from raftify.transport.channel_options import server_options
 from raftify.transport.interface import Handshake, PeerService, RemoteNode, Transport
+from raftify.transport.malformed import RefuseMalformed
 from raftify.transport.peer_stream import PeerStream
 from raftify.transport.remote_node import GrpcRemoteNode
 from raftify.transport.servicer import RaftServicer
 from raftify.transport.snapshot_sender import SnapshotSender
 from raftify.transport.status import settle
+from raftify.transport.stubs import register
 
 #: Seconds for the last bytes of calls that have ended already.
 _SERVER_GRACE: Final = 0.5
@@ -71,8 +73,9 @@ class GrpcTransport(Transport):
         self._handshake, self._service = handshake, service
         self._servicer = RaftServicer(handshake, service, self._config, self._logger)
         server = grpc.aio.server(
-            handlers=(self._servicer.handlers(),), options=server_options(self._config)
+            interceptors=(RefuseMalformed(),), options=server_options(self._config)
         )
+        register(self._servicer, server)
         try:
             self.port = server.add_insecure_port(self._listen_address)
         except RuntimeError as error:

@@ -26,9 +26,9 @@ from raftify.transport.status import (
     typed_error_in,
     write,
 )
-from raftify.wire.framing import encode_batch, message_size
-
-_METHOD: Final = "/raftify.RaftService/Messages"
+from raftify.transport.stubs import stub_of
+from raftify.wire import raft_service_pb2 as pb
+from raftify.wire.framing import batch_to_wire, message_size
 
 #: Larger batches gain nothing more and make the peer wait for their end.
 _BATCH_BYTES: Final = 1 << 20
@@ -46,7 +46,7 @@ _REPEAT_INTERVAL: Final = 60.0
 #: The peer, or the way to it, is down; anything else is an answer.
 _GONE: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
-_Call = grpc.aio.StreamUnaryCall[bytes, bytes]
+_Call = grpc.aio.StreamUnaryCall[pb.MessageBatch, pb.MessagesClosed | None]
 
 
 class PeerStream:
@@ -115,12 +115,12 @@ class PeerStream:
 
     async def _run(self) -> None:
         channel = open_channel(self.address, self._config)
-        method: grpc.aio.StreamUnaryMultiCallable[bytes, bytes] = channel.stream_unary(_METHOD)
+        stub = stub_of(channel)
         try:
             while not self._closing:
                 pause = _RETRY
                 try:
-                    pause = await self._converse(method(metadata=self._metadata))
+                    pause = await self._converse(stub.Messages(metadata=self._metadata))
                 except Exception:
                     # The one boundary of this task: a bug here must not silence the node.
                     self._logger.exception("sending to %s failed; starting over", self._name)
@@ -132,22 +132,25 @@ class PeerStream:
 
     async def _converse(self, call: _Call) -> tuple[float, float]:
         """Hold one stream until it ends; return how long to wait before the next."""
-        call.add_done_callback(lambda _: self._outbox.filled.set())
+        # A callback of the call's own would be a reference cycle that holds the connection.
+        ending = self._loop.create_task(outcome_of(call), name=f"raftify-end-{self._peer_id}")
+        ending.add_done_callback(lambda _: self._outbox.filled.set())
         try:
             if await self._accepted(call):
                 self._note_connected()
                 await self._empty_outbox(call)
                 if self._closing and not call.done():
                     await finish_writing(call)
-            error = await outcome_of(call)
+            error = await ending
         except StreamEnded:
             # The batch is lost, which Raft repairs.
-            error = await outcome_of(call)
+            error = await ending
         except TimeoutError:
             call.cancel()
-            error = await outcome_of(call)
+            error = await ending
         finally:
             call.cancel()
+            await settle(ending)
         return self._note_end(error)
 
     async def _accepted(self, call: _Call) -> bool:
@@ -159,7 +162,7 @@ class PeerStream:
         while not call.done():
             batch = outbox.take(self._batch_limit)
             if batch:
-                await write(call, encode_batch(batch))
+                await write(call, batch_to_wire(batch))
             elif self._closing:
                 return
             else:

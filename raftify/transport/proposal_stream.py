@@ -31,18 +31,18 @@ from raftify.transport.status import (
     typed_error_in,
     write,
 )
-from raftify.wire import codec
 from raftify.wire import raft_service_pb2 as pb
 from raftify.wire.errors_codec import error_from_wire
 
-_METHOD: Final = "/raftify.RaftService/ProposeStream"
 #: Bytes of proposals in one message, unless one alone is larger.
 _BATCH_BYTES: Final = 1 << 20
 _PER_ITEM_BYTES: Final = 32
 #: Deadlines are looked at this often at most, in seconds.
 _SWEEP_INTERVAL: Final = 0.02
+#: Seconds for the results that were on their way when the stream ended.
+_READING_PATIENCE: Final = 1.0
 
-_Call = grpc.aio.StreamStreamCall[bytes, bytes]
+_Call = grpc.aio.StreamStreamCall[pb.ProposeBatch, pb.ProposeResults | None]
 
 
 class _Proposal:
@@ -147,41 +147,42 @@ class ProposalStream:
         Raises:
             RaftifyError: why what was not sent by then cannot be.
         """
-        channel = await self._dialer.channel(timeout=self._config.request_timeout)
-        call: _Call = channel.stream_stream(_METHOD)(metadata=self._metadata)
+        stub = await self._dialer.stub(timeout=self._config.request_timeout)
+        call = stub.ProposeStream(metadata=self._metadata)
         reading: asyncio.Task[None] | None = None
         try:
             async with asyncio.timeout(self._config.request_timeout):
                 accepted = is_accepted(await call.initial_metadata())
             if accepted:
-                call.add_done_callback(lambda _: self._wake.set())
                 reading = asyncio.get_running_loop().create_task(
                     self._read(call), name=f"raftify-results-{self._address}"
                 )
+                # A callback of the call's own would be a reference cycle that holds the connection.
+                reading.add_done_callback(lambda _: self._wake.set())
                 with suppress(StreamEnded):
-                    await self._write(call)
+                    await self._write(call, reading)
+                # What has arrived before the end is read before the rest is given up.
+                await asyncio.wait((reading,), timeout=_READING_PATIENCE)
             error = await outcome_of(call)
         except TimeoutError:
             raise PeerUnreachable(f"{self._address} did not accept the stream in time") from None
         finally:
             call.cancel()
             if reading is not None:
-                # What has arrived before the end is read before the rest is given up.
-                await asyncio.wait((reading,), timeout=1)
                 await settle(reading)
         self._on_broken(error)
 
-    async def _write(self, call: _Call) -> None:
-        while not call.done():
+    async def _write(self, call: _Call, reading: asyncio.Task[None]) -> None:
+        while not (call.done() or reading.done()):
             if self._unsent:
-                data = self._take_batch()
-                if data:
-                    await write(call, data)
+                batch = self._take_batch()
+                if batch.items:
+                    await write(call, batch)
             else:
                 self._wake.clear()
                 await self._wake.wait()
 
-    def _take_batch(self) -> bytes:
+    def _take_batch(self) -> pb.ProposeBatch:
         """Return the next proposals as one message; from here on they count as sent."""
         unsent, batch, room = self._unsent, pb.ProposeBatch(), self._batch_bytes
         add, now = batch.items.add, asyncio.get_running_loop().time()
@@ -206,13 +207,17 @@ class ProposalStream:
                 timeout_ms=min(int(left * 1000) + 1, 0xFFFFFFFF),
             )
             self._sent[proposal.request_id] = proposal
-        return batch.SerializeToString()
+        return batch
 
     async def _read(self, call: _Call) -> None:
+        """Resolve futures until the stream has ended."""
+        # Not by `read`, which leaves what has arrived as soon as a write has failed.
         with suppress(grpc.aio.AioRpcError):
-            while (data := await call.read()) is not grpc.aio.EOF:
-                assert isinstance(data, bytes)
-                for result in codec.parse(pb.ProposeResults, data).results:
+            async for results in call:
+                if results is None:
+                    call.cancel()
+                    return
+                for result in results.results:
                     proposal = self._sent.pop(result.request_id, None)
                     if proposal is None or proposal.future.done():
                         continue

@@ -12,7 +12,6 @@ from raftify.errors import NodeStopped, RaftifyError, TransportError
 from raftify.transport.channel_options import payload_limit
 from raftify.transport.interface import NodeApi
 from raftify.transport.status import settle
-from raftify.wire import codec
 from raftify.wire import raft_service_pb2 as pb
 from raftify.wire.errors_codec import error_to_wire
 
@@ -30,7 +29,10 @@ class ProposeSession:
     """
 
     def __init__(
-        self, node: NodeApi, config: Config, write: Callable[[bytes], Awaitable[None]]
+        self,
+        node: NodeApi,
+        config: Config,
+        write: Callable[[pb.ProposeResults], Awaitable[None]],
     ) -> None:
         self._node = node
         self._default_timeout = config.proposal_timeout
@@ -45,7 +47,7 @@ class ProposeSession:
         self._no_more_requests = False
         self._finishing = False
 
-    async def serve(self, requests: AsyncIterator[bytes]) -> None:
+    async def serve(self, requests: AsyncIterator[pb.ProposeBatch]) -> None:
         """Serve the stream until the client has closed it and has every answer.
 
         Raises:
@@ -72,9 +74,9 @@ class ProposeSession:
 
     # -- in ---------------------------------------------------------------------------------
 
-    async def _read(self, requests: AsyncIterator[bytes]) -> None:
-        async for data in requests:
-            self._submit(codec.parse(pb.ProposeBatch, data))
+    async def _read(self, requests: AsyncIterator[pb.ProposeBatch]) -> None:
+        async for batch in requests:
+            self._submit(batch)
             while self._unanswered >= MAX_UNANSWERED or self._unanswered_bytes > self._max_bytes:
                 self._room.clear()
                 await self._room.wait()
@@ -117,7 +119,7 @@ class ProposeSession:
             if self._finishing or (self._no_more_requests and not self._unanswered):
                 return
 
-    def _take_results(self) -> bytes:
+    def _take_results(self) -> pb.ProposeResults:
         """Return the next answers as one message."""
         answers, results, room, taken = self._answers, pb.ProposeResults(), _RESULT_BYTES, 0
         add = results.results.add
@@ -141,7 +143,7 @@ class ProposeSession:
             else:
                 add(request_id=request_id, result=result)
         del answers[:taken]
-        return results.SerializeToString()
+        return results
 
 
 def _error_of(answer: asyncio.Future[bytes] | BaseException) -> BaseException | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol, Self, TypeVar
+from typing import TypeVar
 
 import grpc
 
 from raftify.config import Config
 from raftify.core.types import ConfChangeV2, Message
-from raftify.errors import OutcomeUnknown, PeerUnreachable, RaftifyError
+from raftify.errors import MalformedMessage, OutcomeUnknown, PeerUnreachable, RaftifyError
 from raftify.peers import (
     ClusterJoinTicket,
     ClusterView,
@@ -22,22 +22,14 @@ from raftify.records import membership_from_wire, peer_from_wire, peer_to_wire
 from raftify.transport.dialer import Dialer
 from raftify.transport.handshake import caller_metadata
 from raftify.transport.proposal_stream import ProposalStream
-from raftify.transport.status import error_of_call
+from raftify.transport.status import error_of_call, is_being_cancelled
+from raftify.transport.stubs import RaftStub, Unary
 from raftify.wire import codec
 from raftify.wire import eraftpb_pb2 as epb
 from raftify.wire import raft_service_pb2 as pb
 
-
-class _Request(Protocol):
-    def SerializeToString(self) -> bytes: ...  # noqa: N802 - protobuf's name
-
-
-class _Answer(Protocol):
-    @classmethod
-    def FromString(cls, data: bytes, /) -> Self: ...  # noqa: N802 - protobuf's name
-
-
-_A = TypeVar("_A", bound=_Answer)
+_Q = TypeVar("_Q")
+_A = TypeVar("_A")
 
 
 class GrpcRemoteNode:
@@ -73,26 +65,22 @@ class GrpcRemoteNode:
 
     async def change_config(self, change: ConfChangeV2, *, timeout: float) -> Membership:
         answer = await self._call(
-            "ChangeConfig",
+            lambda stub: stub.ChangeConfig,
             pb.ChangeConfigRequest(
                 change=codec.conf_change_to_wire(change), timeout_ms=_milliseconds(timeout)
             ),
-            pb.ChangeConfigResponse,
             timeout=timeout,
         )
         return membership_from_wire(answer.membership)
 
     async def leave_joint(self, *, timeout: float) -> Membership:
-        answer = await self._call(
-            "LeaveJoint", pb.Empty(), pb.ChangeConfigResponse, timeout=timeout
-        )
+        answer = await self._call(lambda stub: stub.LeaveJoint, pb.Empty(), timeout=timeout)
         return membership_from_wire(answer.membership)
 
     async def read_index(self, *, timeout: float) -> int:
         answer = await self._call(
-            "ReadIndex",
+            lambda stub: stub.ReadIndex,
             pb.ReadIndexRequest(timeout_ms=_milliseconds(timeout)),
-            pb.ReadIndexResponse,
             timeout=timeout,
             changes_something=False,
         )
@@ -102,11 +90,10 @@ class GrpcRemoteNode:
         self, raft_addr: str, identity: str, *, timeout: float
     ) -> ClusterJoinTicket:
         answer = await self._call(
-            "RequestId",
+            lambda stub: stub.RequestId,
             pb.RequestIdRequest(
                 raft_addr=raft_addr, identity=identity, timeout_ms=_milliseconds(timeout)
             ),
-            pb.RequestIdResponse,
             timeout=timeout,
         )
         return ClusterJoinTicket(
@@ -120,7 +107,7 @@ class GrpcRemoteNode:
 
     async def get_peers(self, *, timeout: float) -> ClusterView:
         answer = await self._call(
-            "GetPeers", pb.Empty(), pb.GetPeersResponse, timeout=timeout, changes_something=False
+            lambda stub: stub.GetPeers, pb.Empty(), timeout=timeout, changes_something=False
         )
         return ClusterView(
             node_id=answer.node_id,
@@ -134,21 +121,19 @@ class GrpcRemoteNode:
         request = pb.SetPeersRequest(
             peers=[peer_to_wire(peer) for peer in peers], timeout_ms=_milliseconds(timeout)
         )
-        await self._call("SetPeers", request, pb.Empty, timeout=timeout)
+        await self._call(lambda stub: stub.SetPeers, request, timeout=timeout)
 
     async def transfer_leader(self, to: int, *, timeout: float) -> None:
         request = pb.TransferLeaderRequest(to=to, timeout_ms=_milliseconds(timeout))
-        await self._call("TransferLeader", request, pb.Empty, timeout=timeout)
+        await self._call(lambda stub: stub.TransferLeader, request, timeout=timeout)
 
     async def create_snapshot(self, *, timeout: float) -> int:
-        answer = await self._call(
-            "CreateSnapshot", pb.Empty(), pb.CreateSnapshotResponse, timeout=timeout
-        )
+        answer = await self._call(lambda stub: stub.CreateSnapshot, pb.Empty(), timeout=timeout)
         return answer.index
 
     async def debug_node(self, *, timeout: float) -> str:
         answer = await self._call(
-            "DebugNode", pb.Empty(), pb.DebugNodeResponse, timeout=timeout, changes_something=False
+            lambda stub: stub.DebugNode, pb.Empty(), timeout=timeout, changes_something=False
         )
         return answer.json
 
@@ -156,15 +141,14 @@ class GrpcRemoteNode:
         # RawMessage and eraftpb.Message are the same bytes.
         raw = codec.message_to_wire(message).SerializeToString()
         request = pb.SendMessageRequest(message=codec.parse(epb.Message, raw))
-        await self._call("SendMessage", request, pb.Empty, timeout=timeout)
+        await self._call(lambda stub: stub.SendMessage, request, timeout=timeout)
 
     # -- one call ---------------------------------------------------------------------------
 
     async def _call(
         self,
-        name: str,
-        request: _Request,
-        answer_class: type[_A],
+        method: Callable[[RaftStub], Unary[_Q, _A]],
+        request: _Q,
         *,
         timeout: float,
         changes_something: bool = True,
@@ -174,38 +158,28 @@ class GrpcRemoteNode:
         Raises:
             PeerUnreachable: it was not sent; or it was, and would have changed nothing.
             OutcomeUnknown: it may have been sent, and no answer came.
+            MalformedMessage: the answer cannot be read.
             RaftifyError: what the node answered.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
-        channel = await self._dialer.channel(timeout=timeout)
-        method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
-            f"/raftify.RaftService/{name}"
-        )
-        call = method(
-            request.SerializeToString(),
-            timeout=max(deadline - loop.time(), 0),
-            metadata=self._metadata,
-        )
+        stub = await self._dialer.stub(timeout=timeout)
+        left = max(deadline - loop.time(), 0)
         try:
-            data = await call
+            answer = await method(stub)(request, timeout=left, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             raise error_of_call(error, self.address, changes_something=changes_something) from None
         except asyncio.CancelledError:
-            if _is_being_cancelled():
+            if is_being_cancelled():
                 raise
             raise self._closed_meanwhile(changes_something) from None
-        return codec.parse(answer_class, data)
+        if answer is None:
+            raise MalformedMessage(f"the answer of the node at {self.address} cannot be read")
+        return answer
 
     def _closed_meanwhile(self, changes_something: bool) -> RaftifyError:  # noqa: FBT001 - private
         kind = OutcomeUnknown if changes_something else PeerUnreachable
         return kind(f"the connection to {self.address} was closed on this side meanwhile")
-
-
-def _is_being_cancelled() -> bool:
-    """Say whether a CancelledError is meant for this task, or comes from a call that was ended."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _milliseconds(timeout: float) -> int:

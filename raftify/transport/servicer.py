@@ -1,5 +1,7 @@
 """The server's side: every call that a node answers, its errors, and its end."""
 
+# ruff: noqa: N802 - the generated base class names the calls
+
 from __future__ import annotations
 
 import asyncio
@@ -17,23 +19,19 @@ from raftify.transport.handshake import ACCEPTED_KEY, check_caller, read_handsha
 from raftify.transport.interface import Handshake, PeerService
 from raftify.transport.propose_session import ProposeSession
 from raftify.transport.snapshot_receiver import SnapshotReceiver
-from raftify.transport.status import abort, settle
-from raftify.wire.framing import decode_batch
+from raftify.transport.status import Context, abort, settle
+from raftify.wire import raft_service_pb2 as pb
+from raftify.wire.framing import batch_from_wire
+from raftify.wire.raft_service_pb2_grpc import RaftServiceServicer
 
-SERVICE: Final = "raftify.RaftService"
 _NOTHING_TOLD: Final = "internal error; see the log of the node that answered"
 
-_T = TypeVar("_T")
-
-_Context = grpc.aio.ServicerContext[bytes, bytes]
-_Requests = AsyncIterator[bytes]
+_Q = TypeVar("_Q")
+_A = TypeVar("_A")
 
 
-class RaftServicer:
-    """Serves `service` to peers, clients and tools.
-
-    Requests and answers are bytes to gRPC: what cannot be read is then our error and not gRPC's.
-    """
+class RaftServicer(RaftServiceServicer):
+    """Serves `service` to peers, clients and tools. Behind `RefuseMalformed` only."""
 
     def __init__(
         self, handshake: Handshake, service: PeerService, config: Config, logger: logging.Logger
@@ -43,23 +41,12 @@ class RaftServicer:
         self._config = config
         self._logger = logger
         self._accepted = ((ACCEPTED_KEY, str(handshake.from_id)),)
-        self._client_calls = ClientCalls(service, config)
+        self._calls = ClientCalls(service, config)
         self._snapshots = SnapshotReceiver(service)
         self._sessions: set[ProposeSession] = set()
         self._peer_calls: set[asyncio.Task[object]] = set()
         self._other_calls: set[asyncio.Task[object]] = set()
         self._closing = False
-
-    def handlers(self) -> grpc.GenericRpcHandler:
-        """Return what to give to a gRPC server."""
-        table: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-            "Messages": grpc.stream_unary_rpc_method_handler(self._messages),
-            "InstallSnapshot": grpc.stream_unary_rpc_method_handler(self._install_snapshot),
-            "ProposeStream": grpc.stream_stream_rpc_method_handler(self._propose_stream),
-        }
-        for name in self._client_calls.names:
-            table[name] = grpc.unary_unary_rpc_method_handler(self._unary(name))
-        return grpc.method_handlers_generic_handler(SERVICE, table)
 
     async def close(self, *, grace: float) -> None:
         """End every call: peers' at once, others as they finish within `grace` seconds."""
@@ -76,29 +63,31 @@ class RaftServicer:
 
     # -- peers ------------------------------------------------------------------------------
 
-    async def _messages(self, requests: _Requests, context: _Context) -> bytes:
-        return await self._answer(
-            "Messages", context, self._peer_calls, lambda: self._receive(requests, context)
-        )
+    async def Messages(
+        self, requests: AsyncIterator[pb.MessageBatch], context: Context
+    ) -> pb.MessagesClosed:
+        async def receive() -> pb.MessagesClosed:
+            handshake = await self._greet(context)
+            async for batch in requests:
+                messages = batch_from_wire(batch)
+                check_messages(messages, handshake, to_id=self._own.from_id)
+                # Again each time: what was a member may have been removed since.
+                self._service.greet(handshake)
+                await self._service.receive(messages)
+            return pb.MessagesClosed()
 
-    async def _receive(self, requests: _Requests, context: _Context) -> bytes:
-        handshake = await self._greet(context)
-        async for data in requests:
-            messages = decode_batch(data)
-            check_messages(messages, handshake, to_id=self._own.from_id)
-            # Again each time: what was a member may have been removed since.
-            self._service.greet(handshake)
-            await self._service.receive(messages)
-        return b""
+        return await self._answer("Messages", context, self._peer_calls, receive)
 
-    async def _install_snapshot(self, requests: _Requests, context: _Context) -> bytes:
-        async def receive() -> bytes:
+    async def InstallSnapshot(
+        self, requests: AsyncIterator[pb.SnapshotChunk], context: Context
+    ) -> pb.SnapshotReceipt:
+        async def receive() -> pb.SnapshotReceipt:
             handshake = await self._greet(context)
             return await self._snapshots.receive(requests, handshake, to_id=self._own.from_id)
 
         return await self._answer("InstallSnapshot", context, self._peer_calls, receive)
 
-    async def _greet(self, context: _Context) -> Handshake:
+    async def _greet(self, context: Context) -> Handshake:
         handshake = read_handshake(context.invocation_metadata())
         self._service.greet(handshake)
         await context.send_initial_metadata(self._accepted)
@@ -106,18 +95,9 @@ class RaftServicer:
 
     # -- clients ----------------------------------------------------------------------------
 
-    def _unary(self, name: str) -> Callable[[bytes, _Context], Awaitable[bytes]]:
-        async def handle(request: bytes, context: _Context) -> bytes:
-            return await self._answer(
-                name,
-                context,
-                self._other_calls,
-                lambda: self._client_calls.call(name, request, context.time_remaining()),
-            )
-
-        return handle
-
-    async def _propose_stream(self, requests: _Requests, context: _Context) -> None:
+    async def ProposeStream(
+        self, requests: AsyncIterator[pb.ProposeBatch], context: Context
+    ) -> None:
         async def serve() -> None:
             await context.send_initial_metadata(self._accepted)
             session = ProposeSession(self._service, self._config, context.write)
@@ -129,15 +109,67 @@ class RaftServicer:
 
         await self._answer("ProposeStream", context, self._other_calls, serve)
 
+    async def SendMessage(self, request: pb.SendMessageRequest, context: Context) -> pb.Empty:
+        return await self._unary("SendMessage", self._calls.send_message, request, context)
+
+    async def Propose(self, request: pb.ProposeRequest, context: Context) -> pb.ProposeResponse:
+        return await self._unary("Propose", self._calls.propose, request, context)
+
+    async def ReadIndex(
+        self, request: pb.ReadIndexRequest, context: Context
+    ) -> pb.ReadIndexResponse:
+        return await self._unary("ReadIndex", self._calls.read_index, request, context)
+
+    async def RequestId(
+        self, request: pb.RequestIdRequest, context: Context
+    ) -> pb.RequestIdResponse:
+        return await self._unary("RequestId", self._calls.request_id, request, context)
+
+    async def ChangeConfig(
+        self, request: pb.ChangeConfigRequest, context: Context
+    ) -> pb.ChangeConfigResponse:
+        return await self._unary("ChangeConfig", self._calls.change_config, request, context)
+
+    async def LeaveJoint(self, request: pb.Empty, context: Context) -> pb.ChangeConfigResponse:
+        return await self._unary("LeaveJoint", self._calls.leave_joint, request, context)
+
+    async def GetPeers(self, request: pb.Empty, context: Context) -> pb.GetPeersResponse:
+        return await self._unary("GetPeers", self._calls.get_peers, request, context)
+
+    async def SetPeers(self, request: pb.SetPeersRequest, context: Context) -> pb.Empty:
+        return await self._unary("SetPeers", self._calls.set_peers, request, context)
+
+    async def TransferLeader(self, request: pb.TransferLeaderRequest, context: Context) -> pb.Empty:
+        return await self._unary("TransferLeader", self._calls.transfer_leader, request, context)
+
+    async def DebugNode(self, request: pb.Empty, context: Context) -> pb.DebugNodeResponse:
+        return await self._unary("DebugNode", self._calls.debug_node, request, context)
+
+    async def CreateSnapshot(
+        self, request: pb.Empty, context: Context
+    ) -> pb.CreateSnapshotResponse:
+        return await self._unary("CreateSnapshot", self._calls.create_snapshot, request, context)
+
+    async def _unary(
+        self,
+        name: str,
+        call: Callable[[_Q, float | None], Awaitable[_A]],
+        request: _Q,
+        context: Context,
+    ) -> _A:
+        return await self._answer(
+            name, context, self._other_calls, lambda: call(request, context.time_remaining())
+        )
+
     # -- all of them ------------------------------------------------------------------------
 
     async def _answer(
         self,
         name: str,
-        context: _Context,
+        context: Context,
         calls: set[asyncio.Task[object]],
-        work: Callable[[], Awaitable[_T]],
-    ) -> _T:
+        work: Callable[[], Awaitable[_A]],
+    ) -> _A:
         task = asyncio.current_task()
         assert task is not None
         calls.add(task)

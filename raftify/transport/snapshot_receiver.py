@@ -31,8 +31,8 @@ class SnapshotReceiver:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="raftify-snapshot-in")
 
     async def receive(
-        self, requests: AsyncIterator[bytes], handshake: Handshake, *, to_id: int
-    ) -> bytes:
+        self, requests: AsyncIterator[pb.SnapshotChunk], handshake: Handshake, *, to_id: int
+    ) -> pb.SnapshotReceipt:
         """Take one snapshot; return the receipt.
 
         Raises:
@@ -57,7 +57,7 @@ class SnapshotReceiver:
             thread.submit(arrival.abort)
             raise
         await self._service.receive([message])
-        return pb.SnapshotReceipt(size_bytes=descriptor.size_bytes).SerializeToString()
+        return pb.SnapshotReceipt(size_bytes=descriptor.size_bytes)
 
     async def close(self) -> None:
         """Wait for the thread; no snapshot may be arriving any more."""
@@ -111,7 +111,7 @@ class _Arrival:
 
 
 async def _read_header(
-    requests: AsyncIterator[bytes], handshake: Handshake, to_id: int
+    requests: AsyncIterator[pb.SnapshotChunk], handshake: Handshake, to_id: int
 ) -> tuple[Message, pb.SnapshotChunk]:
     first = await _next(requests)
     if first is None or not first.HasField("header"):
@@ -121,10 +121,9 @@ async def _read_header(
     return message, first
 
 
-async def _next(requests: AsyncIterator[bytes]) -> pb.SnapshotChunk | None:
+async def _next(requests: AsyncIterator[pb.SnapshotChunk]) -> pb.SnapshotChunk | None:
     try:
         async with asyncio.timeout(_STALL):
-            data = await anext(requests, None)
+            return await anext(requests, None)
     except TimeoutError:
         raise TransportError(f"the sender of a snapshot was silent for {_STALL:g} s") from None
-    return None if data is None else codec.parse(pb.SnapshotChunk, data)

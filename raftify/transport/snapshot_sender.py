@@ -15,7 +15,7 @@ import grpc
 
 from raftify.config import Config
 from raftify.core.types import Message, Snapshot
-from raftify.errors import PeerUnreachable, RaftifyError, TransportError
+from raftify.errors import MalformedMessage, PeerUnreachable, RaftifyError, TransportError
 from raftify.transport.channel_options import open_channel, payload_limit
 from raftify.transport.handshake import is_accepted, peer_metadata
 from raftify.transport.interface import Handshake, PeerService
@@ -28,16 +28,16 @@ from raftify.transport.status import (
     typed_error_in,
     write,
 )
+from raftify.transport.stubs import stub_of
 from raftify.wire import codec
 from raftify.wire import raft_service_pb2 as pb
 
-_METHOD: Final = "/raftify.RaftService/InstallSnapshot"
 #: A receiver that takes nothing for so long is given up.
 _STALL: Final = 15.0
 #: Seconds between a failure and the next snapshot to the same peer.
 _PAUSE_AFTER_FAILURE: Final = (0.3, 0.6)
 
-_Call = grpc.aio.StreamUnaryCall[bytes, bytes]
+_Call = grpc.aio.StreamUnaryCall[pb.SnapshotChunk, pb.SnapshotReceipt | None]
 
 
 class SnapshotSender:
@@ -150,7 +150,7 @@ class SnapshotSender:
             channel = await stack.enter_async_context(
                 open_channel(self._addresses[peer_id], self._config)
             )
-            call: _Call = channel.stream_unary(_METHOD)(
+            call: _Call = stub_of(channel).InstallSnapshot(
                 metadata=peer_metadata(replace(own, to_id=peer_id)),
                 timeout=self._config.snapshot_timeout,
             )
@@ -189,13 +189,15 @@ class SnapshotSender:
             await _write(call, pb.SnapshotChunk(offset=offset, data=data, crc32=crc32))
             offset += len(data)
         await finish_writing(call)
-        receipt = codec.parse(pb.SnapshotReceipt, await call)
+        receipt = await call
+        if receipt is None:
+            raise MalformedMessage("the receiver answered with what is no receipt")
         return receipt.size_bytes
 
 
 async def _write(call: _Call, chunk: pb.SnapshotChunk) -> None:
     async with _stall_watch("take a chunk"):
-        await write(call, chunk.SerializeToString())
+        await write(call, chunk)
 
 
 @asynccontextmanager

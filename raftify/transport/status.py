@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final, Never
+from typing import Final, Never, Protocol, TypeAlias, TypeVar
 
 import grpc
 
@@ -22,8 +22,18 @@ from raftify.wire.errors_codec import decode_error, encode_error
 ERROR_KEY: Final = "raftify-error-bin"
 _STATUS_PATIENCE: Final = 2.0
 
+
+class _Message(Protocol):
+    def SerializeToString(self) -> bytes: ...  # noqa: N802 - protobuf's name
+
+
+_M = TypeVar("_M", bound=_Message)
+_A = TypeVar("_A")
+_Writable: TypeAlias = "grpc.aio.StreamUnaryCall[_M, _A] | grpc.aio.StreamStreamCall[_M, _A]"
+
 _Code = grpc.StatusCode
-_Writable = grpc.aio.StreamUnaryCall[bytes, bytes] | grpc.aio.StreamStreamCall[bytes, bytes]
+#: What a call carries is nothing to those who only begin and end it.
+Context = grpc.aio.ServicerContext[object, object]
 #: Looked up along the class's ancestors, so that a subclass need not be listed.
 _CODES: Final[dict[type[BaseException], grpc.StatusCode]] = {
     errors.ConfigError: _Code.INVALID_ARGUMENT,
@@ -52,7 +62,7 @@ def status_of(error: BaseException) -> grpc.StatusCode:
     return _Code.INTERNAL
 
 
-async def abort(context: grpc.aio.ServicerContext[bytes, bytes], error: RaftifyError) -> Never:
+async def abort(context: Context, error: RaftifyError) -> Never:
     """End the call with `error`: a status for anyone, the typed error for us."""
     encoded = encode_error(error)
     details = decode_error(encoded).args[0]
@@ -63,11 +73,13 @@ class StreamEnded(Exception):
     """A write came too late: the other end has ended the call, and its status says why."""
 
 
-async def write(call: _Writable, data: bytes) -> None:
-    """Write `data` to a stream whose initial metadata has come.
+async def write(call: _Writable[_M, _A], request: _M) -> None:
+    """Write `request` to a stream whose initial metadata has come.
 
     `call.write` would do, were it not that grpc.aio puts INTERNAL in the place of the status that
-    the other end sent, as soon as a write fails because of that status.
+    the other end sent, for good, as soon as a write fails because of that status: of 200 streams
+    refused while they were written to, 195 lost the reason. Nothing public avoids that, so this is
+    the one place that goes beneath; without the attribute it is `call.write`, and reasons get lost.
 
     Raises:
         StreamEnded: the call has ended; `outcome_of` tells why.
@@ -77,15 +89,15 @@ async def write(call: _Writable, data: bytes) -> None:
     inner = getattr(call, "_cython_call", None)
     try:
         if inner is None:
-            await call.write(data)
+            await call.write(request)
         else:
-            await inner.send_serialized_message(data)
+            await inner.send_serialized_message(request.SerializeToString())
     except (grpc.aio.AioRpcError, grpc.aio.InternalError, asyncio.InvalidStateError):
         await _await_status(call)
         raise StreamEnded from None
 
 
-async def _await_status(call: _Writable) -> None:
+async def _await_status(call: _Writable[_M, _A]) -> None:
     """Wait until a call that has ended knows how; the status comes right behind the failure."""
     try:
         async with asyncio.timeout(_STATUS_PATIENCE):
@@ -94,7 +106,7 @@ async def _await_status(call: _Writable) -> None:
         call.cancel()
 
 
-async def finish_writing(call: _Writable) -> None:
+async def finish_writing(call: _Writable[_M, _A]) -> None:
     """Tell the other end that nothing more comes. Raises StreamEnded as `write` does."""
     try:
         await call.done_writing()
@@ -111,6 +123,12 @@ async def outcome_of(call: grpc.aio.Call) -> grpc.aio.AioRpcError | None:
     return grpc.aio.AioRpcError(
         code, await call.initial_metadata(), await call.trailing_metadata(), await call.details()
     )
+
+
+def is_being_cancelled() -> bool:
+    """Say whether a CancelledError is meant for this task, or comes from a call that was ended."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def typed_error_in(error: grpc.aio.AioRpcError) -> RaftifyError | None:

@@ -6,6 +6,7 @@ A decoded entry keeps the bytes it came from for the same reason.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError
@@ -52,6 +53,18 @@ def parse(message_class: type[_T], data: bytes) -> _T:
         raise MalformedMessage(
             f"{len(data)} bytes are no {message_class.__name__}: {error}"
         ) from error
+
+
+def read(deserialize: Callable[[bytes], _T], data: bytes) -> _T:
+    """Return what a generated class's `deserialize` makes of `data`.
+
+    Raises:
+        MalformedMessage: it makes nothing of it.
+    """
+    try:
+        return deserialize(data)
+    except DecodeError as error:
+        raise MalformedMessage(f"{len(data)} bytes cannot be read: {error}") from error
 
 
 def encode_entry(entry: Entry) -> bytes:
@@ -153,8 +166,16 @@ def decode_snapshot(data: bytes) -> Snapshot:
 
 def message_to_wire(message: Message) -> pb.RawMessage:
     """Return the message in the form that carries entries as bytes already encoded."""
-    wire = pb.RawMessage(
-        msg_type=message.msg_type,  # type: ignore[arg-type]  # the numbers are the same
+    return add_message(pb.MessageBatch(), message)
+
+
+def add_message(batch: pb.MessageBatch, message: Message) -> pb.RawMessage:
+    """Append `message` to `batch`, and return it there.
+
+    It is filled in place: adding one that was made before would copy every entry once more.
+    """
+    wire = batch.messages.add(
+        msg_type=message.msg_type,
         to=message.to,
         term=message.term,
         log_term=message.log_term,

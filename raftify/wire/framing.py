@@ -1,8 +1,4 @@
-"""Batches of messages as bytes.
-
-A MessageBatch is put together from messages that were encoded one by one: adding them to a protobuf
-list would copy every entry once more.
-"""
+"""Batches of messages, and how large they get."""
 
 from __future__ import annotations
 
@@ -13,8 +9,6 @@ from raftify.core.types import Message
 from raftify.wire import codec
 from raftify.wire import raft_service_pb2 as pb
 
-#: Field 1, length-delimited: `repeated RawMessage messages` of MessageBatch.
-_MESSAGES_TAG: Final = b"\x0a"
 #: The most that a message's own fields (numbers, flags, tags) take beside entries and context.
 _FIXED_BYTES: Final = 128
 _PER_ENTRY_BYTES: Final = 6
@@ -33,28 +27,17 @@ def message_size(message: Message) -> int:
     return size
 
 
-def encode_batch(messages: Sequence[Message]) -> bytes:
-    """Return the bytes of a MessageBatch."""
-    parts: list[bytes] = []
+def batch_to_wire(messages: Sequence[Message]) -> pb.MessageBatch:
+    batch = pb.MessageBatch()
     for message in messages:
-        encoded = codec.message_to_wire(message).SerializeToString()
-        parts += (_MESSAGES_TAG, _varint(len(encoded)), encoded)
-    return b"".join(parts)
+        codec.add_message(batch, message)
+    return batch
 
 
-def decode_batch(data: bytes) -> list[Message]:
+def batch_from_wire(batch: pb.MessageBatch) -> list[Message]:
     """Return the messages.
 
     Raises:
-        MalformedMessage: the bytes are no batch, or one message in it cannot be read.
+        MalformedMessage: one of them cannot be read.
     """
-    return [codec.message_from_wire(wire) for wire in codec.parse(pb.MessageBatch, data).messages]
-
-
-def _varint(number: int) -> bytes:
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
+    return [codec.message_from_wire(wire) for wire in batch.messages]

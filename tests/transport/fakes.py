@@ -47,6 +47,16 @@ def handshake_of(node_id: int, cluster_id: str = CLUSTER) -> Handshake:
     return Handshake(cluster_id, node_id, f"store-{node_id}", 0)
 
 
+class RawRequest:
+    """A request of any bytes, for channels that take no other: what a broken program might send."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def SerializeToString(self) -> bytes:  # noqa: N802 - protobuf's name
+        return self._data
+
+
 class FileSink:
     """A sink with the contract's manners: nothing under `path` before `finish`."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 import grpc
 import pytest
@@ -11,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raftify.config import Config
+from raftify.core.types import Message
 from raftify.errors import MalformedMessage
-from raftify.transport.client_calls import ClientCalls
 from raftify.transport.handshake import (
     CLUSTER_KEY,
     FROM_KEY,
@@ -24,11 +25,18 @@ from raftify.transport.handshake import (
 )
 from raftify.transport.interface import Handshake
 from raftify.transport.status import StreamEnded, outcome_of, typed_error_in, write
+from raftify.wire import codec
 from raftify.wire import raft_service_pb2 as pb
-from raftify.wire.framing import decode_batch, encode_batch
-from tests.transport.fakes import CLUSTER, FakeNode, Machines, Running, message
+from raftify.wire.framing import batch_from_wire, batch_to_wire
+from tests.transport.fakes import CLUSTER, Machines, RawRequest, Running, message
 
 PEER = peer_metadata(Handshake(CLUSTER, 2, "store-2", 1))
+SERVICE = pb.DESCRIPTOR.services_by_name["RaftService"]
+UNARY = [method.name for method in SERVICE.methods if not method.client_streaming]
+
+
+def encoded(messages: Sequence[Message]) -> bytes:
+    return batch_to_wire(messages).SerializeToString()
 
 
 @pytest.fixture
@@ -71,14 +79,14 @@ class TestTheStreamOfMessages:
         self, one: Running, chunks: list[bytes], metadata: object = PEER
     ) -> grpc.aio.AioRpcError:
         async with grpc.aio.insecure_channel(one.address) as channel:
-            method: grpc.aio.StreamUnaryMultiCallable[bytes, bytes] = channel.stream_unary(
-                "/raftify.RaftService/Messages"
+            method: grpc.aio.StreamUnaryMultiCallable[RawRequest, bytes] = channel.stream_unary(
+                "/raftify.RaftService/Messages", RawRequest.SerializeToString
             )
             call = method(metadata=metadata)  # type: ignore[arg-type]  # tests give what they like
             if is_accepted(await call.initial_metadata()):
                 try:
                     for chunk in chunks:
-                        await write(call, chunk)
+                        await write(call, RawRequest(chunk))
                 except StreamEnded:
                     pass
             error = await outcome_of(call)
@@ -97,13 +105,13 @@ class TestTheStreamOfMessages:
         assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
 
     async def test_a_type_of_the_future(self, one: Running) -> None:
-        batch = encode_batch([message(1, 2)]).replace(b"\x08\x03", b"\x08\x63")
+        batch = encoded([message(1, 2)]).replace(b"\x08\x03", b"\x08\x63")
         error = await self.answer(one, [batch])
         assert "99" in (error.details() or "")
         assert one.node.received == []
 
     async def test_what_came_before_was_taken(self, one: Running) -> None:
-        await self.answer(one, [encode_batch([message(1, 2, 7)]), b"\xff"])
+        await self.answer(one, [encoded([message(1, 2, 7)]), b"\xff"])
         assert [m.index for m in one.node.received] == [7]
 
     async def test_a_message_larger_than_the_limit(self, machines: Machines) -> None:
@@ -135,14 +143,14 @@ class TestTheStreamOfMessages:
     ) -> None:
         with monkeypatch.context() as patch:
             patch.setattr(one.node, "receive", None)
-            error = await self.answer(one, [encode_batch([message(1, 2)])])
+            error = await self.answer(one, [encoded([message(1, 2)])])
         assert error.code() is grpc.StatusCode.INTERNAL
         assert "NoneType" not in (error.details() or "")
         assert "NoneType" in caplog.text
         await still_serves(one, machines)
 
 
-@pytest.mark.parametrize("name", ClientCalls(FakeNode(1), Config()).names)
+@pytest.mark.parametrize("name", UNARY)
 async def test_requests_that_are_none(one: Running, name: str) -> None:
     async with grpc.aio.insecure_channel(one.address) as channel:
         method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
@@ -168,7 +176,7 @@ async def test_a_stream_of_proposals_that_are_none(one: Running) -> None:
 @settings(max_examples=500)
 def test_any_bytes_are_messages_or_malformed(data: bytes) -> None:
     try:
-        messages = decode_batch(data)
+        messages = batch_from_wire(codec.read(pb.MessageBatch.FromString, data))
     except MalformedMessage:
         return
-    assert decode_batch(encode_batch(messages)) == messages
+    assert batch_from_wire(pb.MessageBatch.FromString(encoded(messages))) == messages

@@ -22,6 +22,7 @@ from tests.transport.fakes import (
     CLUSTER,
     FakeNode,
     Machines,
+    RawRequest,
     Running,
     files_in,
     message,
@@ -36,16 +37,15 @@ class TestWhatReceiversRefuse:
         """Send `chunks`; return the error they are answered with."""
 
         async with grpc.aio.insecure_channel(to.address) as channel:
-            method: grpc.aio.StreamUnaryMultiCallable[bytes, bytes] = channel.stream_unary(
-                "/raftify.RaftService/InstallSnapshot"
+            method: grpc.aio.StreamUnaryMultiCallable[RawRequest, bytes] = channel.stream_unary(
+                "/raftify.RaftService/InstallSnapshot", RawRequest.SerializeToString
             )
             call = method(metadata=peer_metadata(handshake))
             await call.initial_metadata()
             with suppress(StreamEnded):
                 for chunk in chunks:
-                    await write(
-                        call, chunk if isinstance(chunk, bytes) else chunk.SerializeToString()
-                    )
+                    data = chunk if isinstance(chunk, bytes) else chunk.SerializeToString()
+                    await write(call, RawRequest(data))
                 await call.done_writing()
             error = await outcome_of(call)
         return None if error is None else typed_error_in(error)
