@@ -11,7 +11,7 @@ RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 BENCH := $(VENV)/.installed-bench
 
-.PHONY: help setup demo test golden check fix protos bench bench-core cli clean
+.PHONY: help setup demo test golden check fix mutants protos bench bench-core cli clean
 .DEFAULT_GOAL := help
 
 help: ## show this
