@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -25,6 +26,9 @@ from raftify.storage.snapshot_files import FULL_ERRORS
 DATA_FILE: Final = "log.mdb"
 #: Spare room that only what frees room may use: LMDB copies pages even to delete from them.
 _HEADROOM_BYTES: Final = 16 << 20
+
+#: Where a write was cut short, no more than this is left on the disk.
+_AS_GOOD_AS_FULL_BYTES: Final = 1 << 20
 
 #: LMDB's locks belong to the process: a file opened twice here would lose them at the first close.
 _open_here: set[Path] = set()
@@ -178,7 +182,7 @@ class LmdbEnvironment:
                 "lmdb_map_size higher and start again, or take snapshots more often. "
                 "Nothing of the write was kept"
             )
-        if _system_error(error) in FULL_ERRORS:
+        if _system_error(error) in FULL_ERRORS or _was_cut_short(error, self.path):
             return StorageFull(
                 f"cannot {doing} {self.path}: {error}. Make room on the disk; nothing of the "
                 "write was kept"
@@ -212,4 +216,15 @@ def _system_error(error: lmdb.Error) -> int:
         return int(code)
     # Older py-lmdb says it only in words.
     text = str(error)
-    return next((number for number in FULL_ERRORS if os.strerror(number) in text), 0)
+    known = (*FULL_ERRORS, errno.EIO)
+    return next((number for number in known if os.strerror(number) in text), 0)
+
+
+def _was_cut_short(error: lmdb.Error, path: Path) -> bool:
+    """Say whether a write ended where the disk did; LMDB calls that an error of the device."""
+    if _system_error(error) != errno.EIO:
+        return False
+    with contextlib.suppress(OSError):
+        disk = os.statvfs(path.parent)
+        return disk.f_bavail * disk.f_frsize < _AS_GOOD_AS_FULL_BYTES
+    return False

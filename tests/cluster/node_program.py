@@ -1,19 +1,22 @@
 """A node as an operating-system process of its own, steered by lines on its standard input.
 
 It founds a cluster, or joins the one at --peer, or resumes what its directory holds. `dump` prints
-its state machine as JSON, `snapshot` takes a snapshot, `quit` (or the end of the input, when the
-test that started it is gone) ends it.
+its state machine as JSON, `read` does so after a linearizable read, `snapshot` takes a snapshot,
+`quit` (or the end of the input, when the test that started it is gone) ends it. If it ends with an
+error, that is its last line.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib
 import json
 import sys
 
 from raftify.config import Config
 from raftify.core.config import RaftConfig
+from raftify.errors import RaftifyError
 from raftify.event_loop import new_event_loop
 from raftify.peers import Peers
 from raftify.raft import Raft
@@ -29,6 +32,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--node-id", type=int, default=1)
     parser.add_argument("--initial-peers", default="")
     parser.add_argument("--settings", default="{}")
+    parser.add_argument("--machine", default="tests.cluster.machines:Tally")
     return parser.parse_args()
 
 
@@ -66,9 +70,11 @@ async def read_lines() -> asyncio.StreamReader:
 
 
 async def main() -> None:
-    machine = Tally()
+    arguments = parse()
+    module, _, name = arguments.machine.partition(":")
+    machine: Tally = getattr(importlib.import_module(module), name)()
     lines = await read_lines()
-    raft, task = await start(parse(), machine)
+    raft, task = await start(arguments, machine)
     say("ready", raft.get_id())
     while not task.done():
         reading = asyncio.create_task(lines.readline())
@@ -78,14 +84,29 @@ async def main() -> None:
             break
         match reading.result().strip():
             case b"dump":
-                say("dump", {"order": machine.order, "counts": machine.counts,
-                             "restored": machine.restored, **raft.inspect()})  # fmt: skip
+                say("dump", describe(raft, machine))
+            case b"read":
+                await raft.read_index(timeout=30)
+                say("read", describe(raft, machine))
             case b"snapshot":
                 say("snapshot", await raft.make_snapshot())
             case _:
                 break
     await raft.quit()
-    await task
+    try:
+        await task
+    except RaftifyError as error:
+        say("failed", type(error).__name__)
+        raise
+
+
+def describe(raft: Raft, machine: Tally) -> dict[str, object]:
+    return {
+        "order": machine.order,
+        "counts": machine.counts,
+        "restored": machine.restored,
+        **raft.inspect(),
+    }
 
 
 if __name__ == "__main__":
