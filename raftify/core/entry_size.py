@@ -41,11 +41,12 @@ def entry_wire_size(entry: Entry) -> int:
 
 def approximate_size(entries: Sequence[Entry]) -> int:
     """Return raft-rs's estimate in bytes: payloads, and 12 bytes per entry."""
-    return (
-        sum(len(entry.data) for entry in entries)
-        + sum(len(entry.context) for entry in entries)
-        + APPROXIMATE_OVERHEAD_BYTES * len(entries)
-    )
+    # A list, and one pass: this runs six times for every entry on its way through three nodes.
+    payloads = [
+        len(entry.data) + len(entry.context) if entry.context else len(entry.data)
+        for entry in entries
+    ]
+    return sum(payloads) + APPROXIMATE_OVERHEAD_BYTES * len(entries)
 
 
 def fits(approximate_bytes: int, count: int, max_size_bytes: int | None) -> bool:
