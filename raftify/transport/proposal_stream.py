@@ -114,8 +114,10 @@ class ProposalStream:
     async def close(self) -> None:
         """End the stream; every future that is open fails."""
         self._closed = True
-        if self._task is not None:
-            await settle(self._task)
+        # Let go of: what ended the task remembers its frames, and through them the connection.
+        task, self._task = self._task, None
+        if task is not None:
+            await settle(task)
         why = "was closed on this side"
         self._fail_sent(OutcomeUnknown(f"the connection to {self._address} {why} meanwhile"))
         self._fail_unsent(PeerUnreachable(f"the connection to {self._address} {why}"))
@@ -215,6 +217,7 @@ class ProposalStream:
         with suppress(grpc.aio.AioRpcError):
             async for results in call:
                 if results is None:
+                    self._fail_sent(OutcomeUnknown(f"the answer of {self._address} is unreadable"))
                     call.cancel()
                     return
                 for result in results.results:

@@ -165,17 +165,21 @@ class GrpcRemoteNode:
         deadline = loop.time() + timeout
         stub = await self._dialer.stub(timeout=timeout)
         left = max(deadline - loop.time(), 0)
+        failure: RaftifyError
+        # What is raised must not remember the call, which holds the connection after `close`.
         try:
             answer = await method(stub)(request, timeout=left, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
-            raise error_of_call(error, self.address, changes_something=changes_something) from None
-        except asyncio.CancelledError:
+            failure = error_of_call(error, self.address, changes_something=changes_something)
+        except asyncio.CancelledError as error:
             if is_being_cancelled():
-                raise
-            raise self._closed_meanwhile(changes_something) from None
-        if answer is None:
-            raise MalformedMessage(f"the answer of the node at {self.address} cannot be read")
-        return answer
+                raise error.with_traceback(None) from None
+            failure = self._closed_meanwhile(changes_something)
+        else:
+            if answer is not None:
+                return answer
+            failure = MalformedMessage(f"the answer of {self.address} cannot be read")
+        raise failure
 
     def _closed_meanwhile(self, changes_something: bool) -> RaftifyError:  # noqa: FBT001 - private
         kind = OutcomeUnknown if changes_something else PeerUnreachable
