@@ -11,7 +11,7 @@ RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 BENCH := $(VENV)/.installed-bench
 
-.PHONY: help setup demo test golden check fix mutants protos bench bench-core cli clean
+.PHONY: help setup demo test golden lint check fix mutants protos bench bench-core cli clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -28,11 +28,12 @@ test: $(DEV) ## run every test; ARGS="-k membership" runs some
 golden: $(DEV) ## write what the core does now into tests/core/golden; read the difference
 	$(BIN)/python -m pytest tests/core/test_golden.py --rewrite-golden $(ARGS)
 
-check: $(DEV) ## format, lint, types and tests; changes no file
+lint: $(DEV) ## format, style and types; changes no file
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest $(ARGS)
+
+check: lint test ## lint and test; changes no file
 
 fix: $(DEV) ## format, and mend what the linter can
 	$(BIN)/ruff check --fix .
