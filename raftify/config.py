@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -96,6 +97,10 @@ class Config:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float):
                 faults.append(f"{name} must be a number, not {value!r}")
+            elif not math.isfinite(value):
+                faults.append(f"{name} must be finite, not {value!r}")
+            elif isinstance(value, float) and self._counts_something(name):
+                faults.append(f"{name} must be a whole number, not {value!r}")
             elif value <= 0 and name in positive:
                 faults.append(f"{name} must be above 0, not {value!r}")
             elif value < 0:
@@ -113,6 +118,11 @@ class Config:
                 "large proposal could be accepted and never reach a follower"
             )
         return faults
+
+    @staticmethod
+    def _counts_something(name: str) -> bool:
+        """Say whether a setting is a number of bytes, entries or messages, and not of seconds."""
+        return name.endswith(("_bytes", "_entries", "_size", "_limit", "_messages"))
 
     def _algorithm_faults(self) -> list[str]:
         settings: object = self.raft_config

@@ -16,7 +16,7 @@ from raftify.errors import (
     ConfigError,
     NodeStopped,
 )
-from raftify.node.founding import prepare_store
+from raftify.node.founding import prepare_store, release_store, take_store
 from raftify.node.local_state import RunningState
 from raftify.node.raft_node import RaftNode
 from raftify.peers import Address, ClusterJoinTicket, Membership, Peers
@@ -74,9 +74,14 @@ class Raft:
         Raises:
             ConfigError: an argument or setting is wrong.
             StorageForeign: the store is that of another node or cluster.
+            StorageLocked: a node has this very object already.
         """
-        config = config or Config()
-        logger = logger or logging.getLogger("raftify")
+        config = Config() if config is None else config
+        logger = logging.getLogger("raftify") if logger is None else logger
+        if not isinstance(config, Config):
+            raise ConfigError(f"config is {type(config).__name__}, no Config")
+        if not isinstance(logger, logging.Logger | logging.LoggerAdapter):
+            raise ConfigError(f"logger is {type(logger).__name__}, no logging.Logger")
         address = Address.parse(raft_addr)
         if not isinstance(log_storage, StableStorage):
             raise ConfigError(
@@ -84,6 +89,7 @@ class Raft:
             )
         if not isinstance(fsm, AbstractStateMachine):
             raise ConfigError(f"fsm is {type(fsm).__name__}, no AbstractStateMachine")
+        take_store(log_storage)
         try:
             prepare_store(
                 log_storage, node_id=node_id, address=address, config=config, logger=logger
@@ -99,6 +105,7 @@ class Raft:
             )
         except BaseException:
             log_storage.close()
+            release_store(log_storage)
             raise
         return cls(node)
 

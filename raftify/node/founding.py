@@ -4,11 +4,34 @@ from __future__ import annotations
 
 import logging
 import uuid
+from weakref import WeakSet
 
 from raftify.config import Config
-from raftify.errors import ConfigError, StorageForeign
+from raftify.errors import ConfigError, StorageForeign, StorageLocked
 from raftify.peers import Address, Membership, Peer, ReservedId, check_node_id
 from raftify.storage.base import StableStorage, StoreIdentity
+
+#: Stores that a node of this process has and has not closed.
+_taken: WeakSet[StableStorage] = WeakSet()
+
+
+def take_store(storage: StableStorage) -> None:
+    """Note that a node has `storage` from here on.
+
+    Raises:
+        StorageLocked: one has it already. Two would each write a truth of its own.
+    """
+    if storage in _taken:
+        raise StorageLocked(
+            "this storage has a node already, which may still be running: give each node one of "
+            "its own, and quit the first before a second takes its place"
+        )
+    _taken.add(storage)
+
+
+def release_store(storage: StableStorage) -> None:
+    """Note that the node that had `storage` has closed it."""
+    _taken.discard(storage)
 
 
 def prepare_store(

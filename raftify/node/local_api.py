@@ -260,6 +260,7 @@ class LocalApi:
         leader_only: bool = True,
     ) -> T:
         """Have the core's task run `act`, and return what it, or what it set in motion, answers."""
+        self._state.check_loop()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         deadline = loop.time() + timeout

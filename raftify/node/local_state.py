@@ -7,7 +7,7 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from raftify.core.types import INVALID_ID, Role
-from raftify.errors import DeadlineExceeded, NodeStopped
+from raftify.errors import ConfigError, DeadlineExceeded, NodeStopped
 from raftify.peers import Membership
 from raftify.storage.base import StoreIdentity
 
@@ -39,6 +39,8 @@ class LocalState:
         self.delivered = 0
         self.applied = 0
         self.running = RunningState.NEW
+        #: The event loop that the node runs on; None before.
+        self.loop: asyncio.AbstractEventLoop | None = None
         self.failure: BaseException | None = None
         self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
 
@@ -53,6 +55,14 @@ class LocalState:
     @property
     def leader_address(self) -> str:
         return self.membership.address_of(self.leader_id)
+
+    def check_loop(self) -> None:
+        """Raise ConfigError where another event loop runs than the node's: it would wake nobody."""
+        if self.loop is not None and asyncio.get_running_loop() is not self.loop:
+            raise ConfigError(
+                f"node {self.node_id} runs on another event loop: call it from there, for example "
+                "with asyncio.run_coroutine_threadsafe, or reach it with create_client"
+            )
 
     def notify(self) -> None:
         """Let those who wait look again; called after each change."""
@@ -87,6 +97,7 @@ class LocalState:
         """
         if self.has_ended():
             raise self.stopped_error()
+        self.check_loop()
         if holds():
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()

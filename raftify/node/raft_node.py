@@ -17,6 +17,7 @@ from raftify.node.applier import Applier
 from raftify.node.core_storage import CoreStorage
 from raftify.node.core_task import CoreTask
 from raftify.node.endings import close_workers, settle, uninterrupted
+from raftify.node.founding import release_store
 from raftify.node.inbox import Inbox
 from raftify.node.leader_calls import LeaderCalls
 from raftify.node.local_api import LocalApi
@@ -157,6 +158,7 @@ class RaftNode:
             return
         if self.state.running is not RunningState.NEW:
             raise NodeStopped("a node runs once; make a new one with Raft.bootstrap")
+        self.state.loop = asyncio.get_running_loop()
         self.state.running = RunningState.STARTING
         try:
             await self._restore()
@@ -176,6 +178,7 @@ class RaftNode:
 
     async def quit(self) -> None:
         """Stop this node; the cluster keeps it as a member. Returns once all is released."""
+        self.state.check_loop()
         if self.state.running is RunningState.NEW:
             self._quit_before_run = True
             await uninterrupted(self._end())
@@ -298,6 +301,7 @@ class RaftNode:
         if late:
             self._logger.warning("the state machine did not return before the node stopped")
         self.storage.close()
+        release_store(self.storage)
 
     async def _tick(self) -> None:
         loop, interval = asyncio.get_running_loop(), self.config.tick_interval

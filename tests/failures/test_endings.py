@@ -1,0 +1,236 @@
+"""However and whenever a node ends: `run` returns, nobody waits for ever, nothing is left behind.
+
+This is b64 of docs/failures.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from raftify.errors import NodeStopped, RaftifyError
+from raftify.raft import Raft
+from raftify.storage.lmdb_storage import LmdbStorage
+from tests.client.virtual_time import now, virtual_time
+from tests.cluster.local_cluster import LocalCluster, free_address, make_config
+from tests.cluster.machines import Tally
+from tests.failures.simulated import SimulatedCluster, SimulatedNode
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class SlowRestore(Tally):
+    async def snapshot(self) -> bytes:
+        await asyncio.sleep(0.05)
+        return await super().snapshot()
+
+    async def restore(self, data: bytes) -> None:
+        await asyncio.sleep(0.05)
+        await super().restore(data)
+
+
+async def busy(node: SimulatedNode) -> None:
+    """Ask everything of `node` at once, again and again, until it has ended."""
+    to = 1 + node.id % 3
+    while node.running:
+        calls = [
+            node.raft.propose(b"x", timeout=1),
+            node.raft.read_index(timeout=1),
+            node.raft.make_snapshot(timeout=1),
+            node.raft.transfer_leader(to, timeout=1),
+            node.raft.campaign(timeout=1),
+        ]
+        async with asyncio.timeout(5):
+            answers = await asyncio.gather(*calls, return_exceptions=True)
+        assert all(not isinstance(a, BaseException) or isinstance(a, RaftifyError) for a in answers)
+        await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("how", ["quit", "cancel", "leave"])
+@virtual_time
+async def test_ending_at_any_moment(how: str, caplog: pytest.LogCaptureFixture) -> None:
+    """During restore, start, election, snapshots, transfers and proposals; nothing is left over."""
+    logger = logging.getLogger("tests.endings")
+    caplog.set_level(logging.DEBUG, logger="tests.endings")
+    for step in range(30):
+        cluster = SimulatedCluster(
+            step, make_machine=SlowRestore, logger=logger, snapshot_entries=3
+        )
+        await cluster.static(3)
+        await asyncio.gather(*(cluster.nodes[2].raft.propose(b"x") for _ in range(10)))
+        await cluster.settle()
+        node = cluster.nodes[1]
+        await node.stop()
+        node.start()
+        asking = asyncio.create_task(busy(node))
+        await asyncio.sleep(0.004 * step)
+        began = now()
+        assert node.task is not None
+        if how == "cancel":
+            node.task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await node.task
+        else:
+            with suppress(RaftifyError):
+                await (node.raft.quit() if how == "quit" else node.raft.leave(timeout=30))
+            await node.raft.quit()
+            await node.task
+        assert now() - began < 35
+        await node.raft.quit()
+        await asking
+        with pytest.raises(NodeStopped):
+            await node.raft.propose(b"late")
+        await cluster.close()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        assert not left, left
+    assert [r.message for r in caplog.records if r.levelno >= logging.ERROR] == []
+
+
+@virtual_time
+async def test_being_cancelled_again_while_ending_releases_everything_all_the_same() -> None:
+    cluster = SimulatedCluster()
+    await cluster.static(1)
+    node = cluster.nodes[1]
+    node.disk_delay = 0.5
+    proposal = asyncio.create_task(node.raft.propose(b"x"))
+    await asyncio.sleep(0.01)
+    assert node.task is not None
+    for _ in range(5):
+        node.task.cancel()
+        await asyncio.sleep(0.01)
+    with pytest.raises(asyncio.CancelledError):
+        await node.task
+    assert node.address not in cluster.network.listening
+    with pytest.raises(NodeStopped):
+        await proposal
+    async with asyncio.timeout(1):
+        await node.raft.quit()
+
+
+@virtual_time
+async def test_a_node_runs_once() -> None:
+    cluster = SimulatedCluster()
+    await cluster.static(1)
+    node = cluster.nodes[1]
+    with pytest.raises(NodeStopped, match="runs once"):
+        await node.raft.run()
+    assert await node.raft.propose(b"x") == b"x:1"
+    await node.stop()
+    with pytest.raises(NodeStopped, match="runs once"):
+        await node.raft.run()
+
+
+class BrokenHandler(logging.Handler):
+    broken = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.broken:
+            raise OSError("the log cannot be written")
+
+
+@virtual_time
+async def test_a_log_that_cannot_be_written_ends_a_node_cleanly_at_most() -> None:
+    handler, logger = BrokenHandler(), logging.getLogger("tests.broken")
+    logger.propagate = False
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    cluster = SimulatedCluster(logger=logger)
+    await cluster.static(3)
+    handler.broken = True
+    leader = await cluster.leader()
+    await leader.crash()
+    for node in cluster.running():
+        assert node.task is not None
+        await asyncio.wait([node.task], timeout=20)
+        with suppress(OSError):
+            await node.raft.quit()
+        with suppress(OSError):
+            await node.task
+        with pytest.raises(NodeStopped):
+            await node.raft.propose(b"x")
+    handler.broken = False
+    assert not cluster.network.listening
+    logger.removeHandler(handler)
+
+
+def descriptors() -> int:
+    where = Path("/proc/self/fd")
+    return len(list(where.iterdir())) if where.exists() else 0
+
+
+async def live_and_die(directory: Path) -> None:
+    """A cluster of three real nodes is founded, works, loses one, and ends."""
+    async with LocalCluster(directory) as cluster:
+        founder = await cluster.grow_to(3)
+        await asyncio.gather(*(founder.raft.propose(f"k{i}".encode()) for i in range(100)))
+        await founder.raft.make_snapshot()
+        leaver = cluster.nodes.pop(3)
+        await leaver.raft.leave()
+        await leaver.task
+
+
+async def test_nothing_is_left_of_clusters_that_ended(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No descriptor, thread or task more after ten lives than after two; no error in the log."""
+    counts = []
+    for life in range(6):
+        await live_and_die(tmp_path / str(life))
+        gc.collect()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        assert not [t for t in tasks if "raftify" in t.get_name()], tasks
+        threads = [t.name for t in threading.enumerate() if t.name.startswith("raftify")]
+        assert not threads
+        counts.append(descriptors())
+    assert counts[-1] <= counts[1] + 3, counts
+    assert [r.message for r in caplog.records if r.levelno >= logging.ERROR] == []
+
+
+async def test_the_port_and_the_store_are_free_when_quit_returns(tmp_path: Path) -> None:
+    config, address = make_config(), free_address()
+    for _ in range(5):
+        storage = LmdbStorage.create(tmp_path, config)
+        raft = Raft.bootstrap(1, address, storage, Tally(), config)
+        task = asyncio.create_task(raft.run())
+        await raft.wait_for_leader()
+        await raft.quit()
+        await task
+
+
+ABANDONED = """
+import asyncio, sys
+from pathlib import Path
+from tests.cluster.local_cluster import free_address, make_config
+from tests.cluster.machines import Tally
+from raftify.raft import Raft
+from raftify.storage.lmdb_storage import LmdbStorage
+
+async def main() -> None:
+    config = make_config()
+    storage = LmdbStorage.create(Path(sys.argv[1]), config)
+    raft = Raft.bootstrap(1, free_address(), storage, Tally(), config)
+    task = asyncio.create_task(raft.run())
+    await raft.wait_for_leader()
+    await raft.propose(b"x")
+    print("done")
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+def test_a_program_that_forgets_to_quit_ends_in_silence(tmp_path: Path) -> None:
+    """The event loop cancels everything at its end; that is no reason for noise, or to hang."""
+    ended = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", ABANDONED, str(tmp_path / "log")],
+        cwd=ROOT, capture_output=True, text=True, timeout=40, check=False,
+    )  # fmt: skip
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("done\n", "", 0)
