@@ -60,6 +60,17 @@ def test_a_vote_goes_only_to_a_log_that_is_up_to_date() -> None:
     assert raw.raft.vote == 3
 
 
+def test_who_follows_a_terms_leader_votes_for_nobody_else_in_it() -> None:
+    """Its vote may still be free: the leader was elected without it."""
+    raw = lone(founded(VOTERS))
+    raw.step(Message(MessageType.HEARTBEAT, from_=2, term=2))
+    take(raw)
+    raw.step(Message(MessageType.REQUEST_VOTE, from_=3, term=2, index=9, log_term=2))
+    [answer] = take(raw)
+    assert answer.reject
+    assert (raw.raft.vote, raw.raft.leader_id) == (0, 2)
+
+
 @pytest.mark.parametrize(("asks", "responds"), BOTH_KINDS)
 @pytest.mark.parametrize("role_before", list(Role))
 def test_every_role_answers_vote_requests_of_a_later_term(

@@ -143,6 +143,16 @@ def test_a_joint_configuration_is_restored_from_storage() -> None:
     assert raw.status().conf_state == ConfState((1, 2), (4,), (1, 2, 3), (3,), auto_leave=True)
 
 
+def test_an_outgoing_voter_that_restarts_still_campaigns() -> None:
+    """Thesis 4.3: any server from either configuration can serve as leader."""
+    storage = MemoryStorage()
+    storage.set_conf_state(ConfState((2, 3), (), (1, 2, 3), (), auto_leave=True))
+    raw = lone(storage)
+    assert raw.raft.promotable
+    raw.campaign()
+    assert role(raw) is Role.CANDIDATE
+
+
 def test_nobody_is_asked_for_a_vote_but_voters() -> None:
     raw = lone(founded([1, 2], [3]))
     raw.campaign()

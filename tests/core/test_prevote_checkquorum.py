@@ -49,6 +49,14 @@ def test_a_pre_candidate_that_loses_keeps_its_term() -> None:
     assert (role(raw), raw.raft.term) == (Role.FOLLOWER, 1)
 
 
+def test_pre_votes_of_an_earlier_campaign_count_no_more() -> None:
+    raw = lone(founded([1, 2, 3, 4, 5]), pre_vote=True)
+    for voter in (2, 3):
+        raw.campaign()
+        raw.step(Message(MessageType.REQUEST_PRE_VOTE_RESPONSE, from_=voter, term=2))
+        assert (role(raw), raw.raft.term) == (Role.PRE_CANDIDATE, 1)
+
+
 def test_a_pre_vote_looks_at_the_log_too() -> None:
     """ClickHouse/NuRaft#134: granted on liveness alone, stale nodes keep unseating leaders."""
     network = Network.of(VOTERS, pre_vote=True)

@@ -113,6 +113,17 @@ def test_votes_and_acknowledgements_wait_for_the_sync() -> None:
     assert (ready.messages, ready.must_sync) == ([], True)
 
 
+def test_a_vote_in_a_term_long_durable_waits_for_the_sync_too() -> None:
+    raw = lone(stored(VOTERS, [1, 2]))
+    raw.step(Message(MessageType.REQUEST_VOTE, from_=2, term=9, index=9, log_term=1))
+    raw.advance(raw.ready())
+    raw.step(Message(MessageType.REQUEST_VOTE, from_=3, term=9, index=2, log_term=2))
+    ready = raw.ready()
+    assert ready.hs == HardState(term=9, vote=3)
+    assert ready.must_sync
+    assert [m.reject for m in ready.persisted_messages] == [False]
+
+
 def test_a_leaders_messages_leave_at_once() -> None:
     """Contract 1; thesis 10.2.1."""
     raw = lone(founded(VOTERS))
@@ -253,6 +264,21 @@ def test_a_snapshot_comes_before_what_follows_it() -> None:
     light = raw.advance_append(ready)
     assert [entry.index for entry in light.committed_entries] == [10]
     assert raw.raft.raft_log.persisted == 10
+
+
+def test_a_snapshot_is_synced_and_counts_as_applied() -> None:
+    raw = lone(stored(VOTERS, [1, 1], commit=2))
+    raw.step(Message(MessageType.HEARTBEAT, from_=2, term=2))
+    raw.advance(raw.ready())
+    snapshot = Snapshot(metadata=SnapshotMetadata(ConfState((1, 2, 3)), 9, 2))
+    raw.step(Message(MessageType.SNAPSHOT, from_=2, term=2, snapshot=snapshot))
+    ready = raw.ready()
+    assert (ready.snapshot, ready.entries) == (snapshot, [])
+    assert ready.must_sync
+    write(raw, ready)
+    raw.advance(ready)
+    assert raw.status().applied == 9
+    assert not raw.has_ready()
 
 
 def test_several_readies_are_durable_at_once() -> None:

@@ -49,6 +49,33 @@ def test_to_one_that_lags_after_it_caught_up() -> None:
     assert network[3].applied == [b"a", b"b"]
 
 
+def test_one_that_lags_is_sent_what_it_lacks_at_once() -> None:
+    raw = lone(founded(VOTERS))
+    lead(raw)
+    accept(raw, 3, 2)
+    raw.propose(b"", b"x")
+    raw.report_unreachable(3)
+    take(raw)
+    raw.transfer_leader(3)
+    [message] = take(raw)
+    assert (message.msg_type, message.to) == (MessageType.APPEND, 3)
+    assert [entry.index for entry in message.entries] == [3]
+
+
+def test_it_has_a_whole_election_timeout_however_late_it_begins() -> None:
+    network = Network.of(VOTERS)
+    network.elect(1)
+    network.isolate(3)
+    network.propose(1, b"x")
+    leader = network.raft(1)
+    network.tick(1, leader.election_timeout - 1)
+    network[1].raw.transfer_leader(3)
+    network.tick(1, leader.election_timeout - 1)
+    assert leader.lead_transferee == 3
+    network.tick(1)
+    assert leader.lead_transferee is None
+
+
 def test_to_one_that_needs_a_snapshot() -> None:
     network = Network.of(VOTERS)
     network.elect(1)
