@@ -134,6 +134,8 @@ class Applier:
             ) from error
         self._busy_until = entries[-1].index
         results = await self._runner.apply(low, [payload_of(entry) for entry in entries])
+        if len(results) < len(entries):
+            entries = entries[: len(results)]
         self.applied = entries[-1].index
         self._on_applied(entries, results)
 

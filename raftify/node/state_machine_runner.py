@@ -20,6 +20,9 @@ T = TypeVar("T")
 
 #: Pieces in which a snapshot's bytes go to its file.
 WRITE_BYTES = 1 << 20
+#: Results are handed out after this many seconds, however many entries are left: whoever waits for
+#: the first need not wait for the last, nor does the end of the node.
+BATCH_SECONDS = 0.02
 #: How long a run of quick coroutines may keep the event loop before others get a turn, in seconds.
 LOOP_SHARE_SECONDS = 0.002
 
@@ -35,21 +38,24 @@ class StateMachineRunner:
         self._apply_is_async = inspect.iscoroutinefunction(state_machine.apply)
 
     async def apply(self, first_index: int, payloads: Sequence[bytes | None]) -> list[bytes]:
-        """Apply consecutive entries from `first_index` on; return a result for each.
+        """Apply consecutive entries from `first_index` on; return a result for each, or for the
+        first of them if it takes long.
 
         None stands for an entry that is not the state machine's; its result is empty.
         """
         async with self._lock:
             if self._apply_is_async:
                 return await self._apply_on_loop(first_index, payloads)
-            return await self._worker.run(self._apply_on_thread, first_index, payloads)
+            clock = asyncio.get_running_loop().time
+            return await self._worker.run(self._apply_on_thread, first_index, payloads, clock)
 
     async def _apply_on_loop(
         self, first_index: int, payloads: Sequence[bytes | None]
     ) -> list[bytes]:
         apply = self.state_machine.apply
         loop = asyncio.get_running_loop()
-        pause_at = loop.time() + LOOP_SHARE_SECONDS
+        began = loop.time()
+        pause_at, end_at = began + LOOP_SHARE_SECONDS, began + BATCH_SECONDS
         results: list[bytes] = []
         for payload in payloads:
             if payload is None:
@@ -60,14 +66,20 @@ class StateMachineRunner:
             except Exception as error:
                 raise self._failure("apply", first_index + len(results), error) from error
             results.append(self._checked(result, first_index + len(results)))
+            now = loop.time()
+            if now > end_at:
+                break
             # Coroutines that never wait would otherwise keep heartbeats from their turn.
-            if len(results) % 16 == 0 and loop.time() > pause_at:
+            if now > pause_at:
                 await asyncio.sleep(0)
                 pause_at = loop.time() + LOOP_SHARE_SECONDS
         return results
 
-    def _apply_on_thread(self, first_index: int, payloads: Sequence[bytes | None]) -> list[bytes]:
+    def _apply_on_thread(
+        self, first_index: int, payloads: Sequence[bytes | None], clock: Callable[[], float]
+    ) -> list[bytes]:
         apply = self.state_machine.apply
+        end_at = clock() + BATCH_SECONDS
         results: list[bytes] = []
         for payload in payloads:
             if payload is None:
@@ -78,6 +90,8 @@ class StateMachineRunner:
             except Exception as error:
                 raise self._failure("apply", first_index + len(results), error) from error
             results.append(self._checked(result, first_index + len(results)))
+            if clock() > end_at:
+                break
         return results
 
     async def snapshot(
