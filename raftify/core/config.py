@@ -17,8 +17,9 @@ class ReadOnlyOption(IntEnum):
 
     #: Ask a quorum, once per round of reads. Safe whatever the clocks do.
     SAFE = 0
-    #: Trust that a quorum answered within the last election timeout. Cheaper, and wrong as soon as
-    #: the process is paused or a clock drifts for longer than that.
+    #: Trust that a quorum answered lately. Cheaper, and wrong as soon as the process is paused, a
+    #: clock drifts or the node is cut off for longer than an election timeout: whether it still has
+    #: a quorum shows only at the end of the next one.
     LEASE_BASED = 1
 
 

@@ -43,15 +43,25 @@ class ReadOnly:
     Invariant: tokens increase along the queue, so who acknowledges one acknowledges all before it.
     """
 
-    __slots__ = ("_by_token", "_sequence", "option", "pending", "waiting")
+    __slots__ = ("_by_token", "_configured", "_sequence", "option", "pending", "waiting")
 
     def __init__(self, option: ReadOnlyOption) -> None:
+        #: How reads are confirmed now.
         self.option = option
+        self._configured = option
         self.pending: deque[ReadIndexStatus] = deque()
         #: Requests that came before the leader committed an entry of its term.
         self.waiting: deque[Message] = deque()
         self._by_token: dict[bytes, ReadIndexStatus] = {}
         self._sequence = 0
+
+    def end_lease(self) -> None:
+        """Confirm every read by a quorum until this node's reign is over.
+
+        Another node was told to campaign, and the others listen to it although they hear this one:
+        from now on the lease proves nothing (thesis 6.4.1).
+        """
+        self.option = ReadOnlyOption.SAFE
 
     def add_request(self, index: int, req: Message, self_id: int, term: int) -> bytes:
         """Queue a read and return the token of its round."""
@@ -96,4 +106,5 @@ class ReadOnly:
         self.pending.clear()
         self._by_token.clear()
         self.waiting.clear()
+        self.option = self._configured
         return dropped

@@ -215,4 +215,5 @@ def _handle_rejection(core: RaftCore, message: Message, progress: Progress) -> N
 
 def send_timeout_now(core: RaftCore, to: int) -> None:
     """Tell `to` to campaign at once: it is to take over (thesis 3.10)."""
+    core.read_only.end_lease()
     core.send(Message(MessageType.TIMEOUT_NOW, to=to))

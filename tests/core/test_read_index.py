@@ -251,6 +251,45 @@ def test_lease_based_reads_ask_nobody() -> None:
 # -- reads that get no answer ----------------------------------------------------------------
 
 
+def test_a_transfer_ends_the_lease() -> None:
+    """Thesis 6.4.1; etcd-io/raft#166: who was told to take over is elected in spite of the lease.
+
+    It stays over when the transfer is given up: the order may still be on its way.
+    """
+    network = Network.of(VOTERS, read_only_option=ReadOnlyOption.LEASE_BASED, check_quorum=True)
+    network.elect(1)
+    network[1].raw.read_index(b"before")
+    network[1].raw.transfer_leader(2)
+    network.deliver(network.collect())
+    network.isolate(1)
+    network.settle()
+    network.propose(2, b"x")
+    assert network.leaders() == [1, 2]
+    network[1].raw.read_index(b"stale")
+    network.settle()
+    network.tick(1, 10)
+    assert (network.leaders(), network.raft(1).lead_transferee) == ([1, 2], None)
+    network[1].raw.read_index(b"stale too")
+    network.settle()
+    assert reads(network, 1) == [(b"before", 2)]
+    network.recover()
+    network.tick(2)
+    assert network[1].dropped_reads == [b"stale", b"stale too"]
+    assert network.raft(1).read_only.option is ReadOnlyOption.LEASE_BASED
+
+
+def test_after_a_transfer_that_failed_reads_ask_a_quorum() -> None:
+    network = Network.of(VOTERS, read_only_option=ReadOnlyOption.LEASE_BASED, check_quorum=True)
+    network.elect(1)
+    network.ignore(MessageType.TIMEOUT_NOW)
+    network[1].raw.transfer_leader(2)
+    network.settle()
+    network[1].raw.read_index(b"r")
+    assert network.raft(1).read_states == []
+    network.settle()
+    assert reads(network, 1) == [(b"r", 2)]
+
+
 def test_reads_of_a_leader_that_steps_down_are_told() -> None:
     """etcd#9566, tikv#5316: dropped in silence, they hang."""
     raw = confirmed_leader()
