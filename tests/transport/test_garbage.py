@@ -35,6 +35,11 @@ SERVICE = pb.DESCRIPTOR.services_by_name["RaftService"]
 UNARY = [method.name for method in SERVICE.methods if not method.client_streaming]
 
 
+def said(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """Return what a node's operator would be bothered with."""
+    return [r for r in caplog.records if r.levelno >= logging.WARNING]
+
+
 def encoded(messages: Sequence[Message]) -> bytes:
     return batch_to_wire(messages).SerializeToString()
 
@@ -71,7 +76,7 @@ async def test_bytes_that_are_no_grpc(
         await reader.read()
     writer.close()
     await still_serves(one, machines)
-    assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
+    assert said(caplog) == []
 
 
 class TestTheStreamOfMessages:
@@ -93,8 +98,11 @@ class TestTheStreamOfMessages:
             assert error is not None
             return error
 
-    async def test_no_protobuf(self, one: Running, machines: Machines) -> None:
+    async def test_no_protobuf(
+        self, one: Running, machines: Machines, caplog: pytest.LogCaptureFixture
+    ) -> None:
         error = await self.answer(one, [b"\xff\xff\xff\xff"])
+        assert said(caplog) == []
         assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert isinstance(typed_error_in(error), MalformedMessage)
         await still_serves(one, machines)
@@ -151,7 +159,9 @@ class TestTheStreamOfMessages:
 
 
 @pytest.mark.parametrize("name", UNARY)
-async def test_requests_that_are_none(one: Running, name: str) -> None:
+async def test_requests_that_are_none(
+    one: Running, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async with grpc.aio.insecure_channel(one.address) as channel:
         method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
             f"/raftify.RaftService/{name}"
@@ -159,10 +169,14 @@ async def test_requests_that_are_none(one: Running, name: str) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await method(b"\xff\xff\xff")
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert isinstance(typed_error_in(caught.value), MalformedMessage)
     assert one.node.calls == []
+    assert said(caplog) == []
 
 
-async def test_a_stream_of_proposals_that_are_none(one: Running) -> None:
+async def test_a_stream_of_proposals_that_are_none(
+    one: Running, caplog: pytest.LogCaptureFixture
+) -> None:
     async with grpc.aio.insecure_channel(one.address) as channel:
         method: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(
             "/raftify.RaftService/ProposeStream"
@@ -170,6 +184,18 @@ async def test_a_stream_of_proposals_that_are_none(one: Running) -> None:
         call = method()
         await call.write(b"\xff\xff\xff")
         assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert said(caplog) == []
+
+
+async def test_a_call_of_the_future(one: Running, caplog: pytest.LogCaptureFixture) -> None:
+    async with grpc.aio.insecure_channel(one.address) as channel:
+        method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+            "/raftify.RaftService/Unheard"
+        )
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await method(b"")
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert said(caplog) == []
 
 
 @given(st.binary(max_size=300))

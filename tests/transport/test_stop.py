@@ -7,7 +7,10 @@ import gc
 import io
 import logging
 import socket
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -148,3 +151,19 @@ async def test_a_sender_that_fails_says_so_and_starts_over(
     one.transport.send([message(2, 1, 3)])
     await two.node.until(lambda: len(two.node.received) == 2)
     assert [m.index for m in two.node.received] == [1, 3]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["stop", "nodes-first", "cancelled", "forgotten"])
+def test_a_program_that_ends_amid_calls_says_nothing(how: str) -> None:
+    """Not even what is said while the interpreter ends, which no test inside it would see."""
+    ended = subprocess.run(
+        [sys.executable, "-W", "default", "-m", "tests.transport.ending", how],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=50,
+    )
+    assert ended.stderr == ""
+    assert (ended.returncode, ended.stdout) == (0, "ended\n")
