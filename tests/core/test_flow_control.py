@@ -94,6 +94,27 @@ def test_an_unreachable_follower_is_probed() -> None:
     assert appends(raw) == [[3, 4]]
 
 
+def test_a_follower_that_lacks_what_it_was_sent_is_probed() -> None:
+    raw = streaming()
+    for _ in range(3):
+        raw.propose(b"", b"x")
+    assert appends(raw) == [[3], [4], [5]]
+    raw.step(
+        Message(
+            MessageType.APPEND_RESPONSE,
+            from_=2,
+            term=2,
+            index=3,
+            reject=True,
+            reject_hint=2,
+            log_term=2,
+        )
+    )
+    assert appends(raw) == [[3, 4, 5]]
+    progress = raw.raft.tracker.progress[2]
+    assert (progress.state, progress.ins.count()) == (ProgressState.PROBE, 0)
+
+
 def test_a_lost_append_is_repeated() -> None:
     network = Network.of(VOTERS)
     network.elect(1)
@@ -150,6 +171,18 @@ def test_batches_join_appends_not_handed_out() -> None:
     raw.propose(b"", b"x")
     raw.propose(b"", b"y")
     assert appends(raw) == [[9], [10]]
+
+
+def test_batches_join_appends_to_the_same_follower_only() -> None:
+    raw = lone(founded(VOTERS), batch_append=True)
+    lead(raw)
+    raw.propose(b"", b"x")
+    accept(raw, 2, 3)
+    take(raw)
+    accept(raw, 3, 2)
+    raw.propose(b"", b"y")
+    sent = {m.to: [entry.index for entry in m.entries] for m in take(raw)}
+    assert sent == {3: [3, 4], 2: [4]}
 
 
 def test_an_empty_append_joins_too_and_brings_the_commit_index() -> None:
@@ -243,6 +276,19 @@ def test_a_new_leader_counts_anew() -> None:
     assert not state.maybe_reduce_uncommitted_size([Entry(index=7, data=b"x")])
     assert state.maybe_reduce_uncommitted_size([])
     assert state.uncommitted_size == 0
+
+
+def test_what_was_lost_with_an_earlier_reign_does_not_count_in_the_next() -> None:
+    """etcd#10167: it may never commit, and would be counted for ever."""
+    raw = lone(founded(VOTERS), max_uncommitted_size=100, max_size_per_msg=100)
+    lead(raw)
+    raw.propose(b"", b"x" * 90)
+    assert raw.raft.uncommitted_size() == 90
+    raw.step(Message(MessageType.HEARTBEAT, from_=2, term=9))
+    persist(raw)
+    lead(raw)
+    assert raw.raft.uncommitted_size() == 0
+    raw.propose(b"", b"x" * 100)
 
 
 def test_no_limit_counts_nothing() -> None:

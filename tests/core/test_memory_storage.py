@@ -51,6 +51,15 @@ def test_memory_storage_refuses_an_old_snapshot() -> None:
         storage.snapshot(5, 1)
 
 
+def test_memory_storage_keeps_nothing_of_a_log_that_a_snapshot_replaces() -> None:
+    """Paper §7: the follower discards its entire log."""
+    storage = founded([1])
+    storage.append(entries((2, 1), (3, 1), (4, 1), (5, 1)))
+    storage.apply_snapshot(snapshot(3, 2))
+    assert (storage.first_index(), storage.last_index()) == (4, 3)
+    assert storage.term(3) == 2
+
+
 def test_a_lagging_follower_catches_up_through_a_snapshot() -> None:
     network = Network.of(VOTERS)
     network.elect(1)

@@ -6,7 +6,7 @@ import pytest
 
 from raftify.core.memory_storage import MemoryStorage
 from raftify.core.progress import ProgressState
-from raftify.core.types import Entry, Message, MessageType, Role
+from raftify.core.types import ConfChange, Entry, Message, MessageType, Role
 from raftify.errors import Compacted, InvariantViolation, NoLeader, ProposalDropped
 from tests.core.network import (
     Network,
@@ -181,6 +181,19 @@ def test_skip_bcast_commit_waits_for_the_next_message() -> None:
     take(raw)
     accept(raw, 2, 4)
     assert {m.to for m in take(raw)} == {2, 3}
+
+
+def test_skip_bcast_commit_does_not_delay_a_configuration_change() -> None:
+    raw = leading(skip_bcast_commit=True).raw
+    for follower in (2, 3):
+        accept(raw, follower, 2)
+    persist(raw)
+    raw.advance_apply()
+    raw.propose_conf_change(b"", ConfChange(node_id=4))
+    persist(raw)
+    take(raw)
+    accept(raw, 2, 3)
+    assert {(m.to, m.commit) for m in take(raw)} == {(2, 3), (3, 3)}
 
 
 def test_whole_terms_are_skipped_when_logs_part() -> None:

@@ -231,8 +231,12 @@ def test_a_snapshot_of_what_is_there_only_raises_the_commit_index() -> None:
     assert (raw.raft.raft_log.committed, raw.raft.raft_log.last_index()) == (2, 3)
 
 
-def test_an_old_snapshot_is_answered_with_the_commit_index() -> None:
-    raw = lone(stored(VOTERS, [1, 1, 1], commit=3))
+@pytest.mark.parametrize("first_index", [1, 4])
+def test_an_old_snapshot_is_answered_with_the_commit_index(first_index: int) -> None:
+    """Even one of which the log does not know the term any more."""
+    storage = stored(VOTERS, [1, 1, 1], commit=3)
+    storage.compact(first_index)
+    raw = lone(storage)
     raw.step(Message(MessageType.SNAPSHOT, from_=2, term=1, snapshot=snapshot(2, 1)))
     [answer] = take(raw)
     assert (answer.index, raw.snap()) == (3, None)
