@@ -160,6 +160,9 @@ def test_reports_without_a_snapshot_mean_nothing() -> None:
     raw.report_snapshot(2, SnapshotStatus.FAILURE)
     raw.report_snapshot(9, SnapshotStatus.FAILURE)
     assert raw.status().progress[2].state is ProgressState.PROBE
+    accept(raw, 2, 2)
+    raw.report_snapshot(2, SnapshotStatus.FAILURE)
+    assert raw.status().progress[2].state is ProgressState.REPLICATE
 
 
 # -- restoring -------------------------------------------------------------------------------
