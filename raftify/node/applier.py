@@ -135,7 +135,10 @@ class Applier:
         self._busy_until = entries[-1].index
         results = await self._runner.apply(low, [payload_of(entry) for entry in entries])
         if len(results) < len(entries):
-            entries = entries[: len(results)]
+            entries, rest = entries[: len(results)], entries[len(results) :]
+            if self._announced <= entries[-1].index:
+                self._offered.appendleft(rest)
+                self._offered_count += len(rest)
         self.applied = entries[-1].index
         self._on_applied(entries, results)
 
