@@ -15,7 +15,13 @@ from raftify.core.types import (
     Snapshot,
     SnapshotMetadata,
 )
-from raftify.errors import Compacted, InvariantViolation, LogTemporarilyUnavailable, Unavailable
+from raftify.errors import (
+    Compacted,
+    InvariantViolation,
+    LogTemporarilyUnavailable,
+    SnapshotTemporarilyUnavailable,
+    Unavailable,
+)
 from raftify.wire.codec import encode_entry
 from tests.core.network import entries
 
@@ -118,6 +124,8 @@ def test_a_pending_snapshot_serves_others_if_it_reaches_far_enough() -> None:
     log.restore(pending)
     assert log.pending_snapshot() is pending
     assert log.snapshot(5, 2) is pending
+    with pytest.raises(SnapshotTemporarilyUnavailable):
+        log.snapshot(6, 2)
     log.restore(snapshot(6, 2))
     log.unstable.stable_snap(6)
     assert log.snapshot(2, 0).metadata.index == 2

@@ -53,6 +53,14 @@ def test_a_follower_may_ask_for_a_snapshot() -> None:
     assert network[3].applied == [b"a", b"b"]
 
 
+def test_who_waits_for_a_snapshot_takes_no_entries() -> None:
+    raw = asking([2, 2])
+    raw.step(replace(append(2, 2, (3, 2)), from_=2))
+    [again] = take(raw)
+    assert (again.to, again.reject, again.request_snapshot) == (2, True, 2)
+    assert raw.raft.raft_log.last_index() == 2
+
+
 def test_a_snapshot_cannot_be_asked_for_just_now() -> None:
     raw = lone(stored(VOTERS, [1, 1]))
     with pytest.raises(Rejected, match="no leader"):
