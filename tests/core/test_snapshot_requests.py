@@ -156,6 +156,25 @@ def test_a_request_whose_snapshot_is_on_its_way_acknowledges_nothing() -> None:
     assert (progress.matched, progress.state) == (0, ProgressState.SNAPSHOT)
 
 
+def test_a_request_acknowledges_no_log_that_ends_with_an_older_term() -> None:
+    """Paper §5.4.2: only an entry of the leader's term shows that all before it match."""
+    raw = lone(founded([1, 2]))
+    lead(raw)
+    raw.step(
+        Message(
+            MessageType.APPEND_RESPONSE,
+            from_=2,
+            term=2,
+            index=1,
+            reject=True,
+            reject_hint=2,
+            log_term=1,
+            request_snapshot=2,
+        )
+    )
+    assert (raw.raft.tracker.progress[2].matched, raw.raft.raft_log.committed) == (0, 1)
+
+
 # -- short cuts --------------------------------------------------------------------------------
 
 
