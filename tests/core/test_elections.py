@@ -60,6 +60,14 @@ def test_a_vote_goes_only_to_a_log_that_is_up_to_date() -> None:
     assert raw.raft.vote == 3
 
 
+def test_a_vote_may_go_to_a_node_that_is_no_member_yet() -> None:
+    """Thesis 4.2.2: the voter may not know of the change that made it one, nor that it left."""
+    raw = lone(founded(VOTERS))
+    raw.step(Message(MessageType.REQUEST_VOTE, from_=9, term=2, index=1, log_term=1))
+    [answer] = take(raw)
+    assert (answer.reject, raw.raft.vote) == (False, 9)
+
+
 def test_who_follows_a_terms_leader_votes_for_nobody_else_in_it() -> None:
     """Its vote may still be free: the leader was elected without it."""
     raw = lone(founded(VOTERS))

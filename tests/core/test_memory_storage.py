@@ -43,6 +43,13 @@ def test_memory_storage_compacts_and_still_knows_the_term_before() -> None:
         storage.append(entries((9, 2)))
 
 
+def test_memory_storage_replaces_everything_from_an_appends_first_entry_on() -> None:
+    storage = MemoryStorage()
+    storage.append(entries((1, 1), (2, 1), (3, 1), (4, 1)))
+    storage.append(entries((2, 2)))
+    assert (storage.last_index(), storage.term(2)) == (2, 2)
+
+
 def test_memory_storage_refuses_an_old_snapshot() -> None:
     storage = founded([1])
     with pytest.raises(SnapshotOutOfDate):
