@@ -10,7 +10,7 @@ from tests.client.virtual_time import VirtualTimeLoop
 from tests.failures.chaos import Chaos
 
 #: A few of each size. 5 members, 3 and 3; state machines with coroutines and with plain functions.
-SEEDS = (4, 5, 7, 10, 19, 23, 73)
+SEEDS = (4, 5, 7, 23, 73)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -46,10 +46,16 @@ async def watch_memory(nodes: list[NodeProcess], growth: dict[int, int]) -> None
         await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize(("machine", "copies"), [("BigStream", 0), ("BigBytes", 3)])
-async def test_a_snapshot_of_300_megabytes(tmp_path: Path, machine: str, copies: int) -> None:
-    """b45, b50: to a new member, with the leader in office, and a few chunks of memory."""
-    size = 300 * MIB
+@pytest.mark.parametrize(
+    ("machine", "size", "copies"), [("BigStream", 300 * MIB, 0), ("BigBytes", 100 * MIB, 3)]
+)
+async def test_a_snapshot_of_300_megabytes(
+    tmp_path: Path, machine: str, size: int, copies: int
+) -> None:
+    """b45, b50: to a new member, with the leader in office, and a few chunks of memory.
+
+    Of a state machine that makes bytes of its state there are those, at most `copies` times.
+    """
     settings: dict[str, Any] = {"snapshot_keep_entries": 0}
     which = ("--machine", f"tests.failures.machines:{machine}")
     growth: dict[int, int] = {}
