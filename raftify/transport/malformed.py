@@ -33,7 +33,8 @@ class RefuseMalformed(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None or handler.request_deserializer is None:
             return handler
-        read = partial(codec.read, handler.request_deserializer)
+        what = f"request of {handler_call_details.method}"
+        read = partial(codec.read, handler.request_deserializer, what=what)
         if handler.stream_stream is not None:
             return grpc.stream_stream_rpc_method_handler(
                 handler.stream_stream, read, handler.response_serializer

@@ -92,7 +92,7 @@ class ProposalStream:
         self._unsent.append(proposal)
         self._unsent_bytes += len(data)
         self._wake.set()
-        if self._task is None:
+        if self._task is None or self._task.done():
             self._task = loop.create_task(self._run(), name=f"raftify-propose-{self._address}")
         self._schedule_sweep(proposal.deadline)
         return future
@@ -165,6 +165,9 @@ class ProposalStream:
                     await self._write(call, reading)
                 # What has arrived before the end is read before the rest is given up.
                 await asyncio.wait((reading,), timeout=_READING_PATIENCE)
+                if reading.done():
+                    # Raises what is a bug; the end of the stream it has taken as such.
+                    reading.result()
             error = await outcome_of(call)
         except TimeoutError:
             raise PeerUnreachable(f"{self._address} did not accept the stream in time") from None

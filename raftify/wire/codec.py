@@ -47,16 +47,12 @@ def parse(message_class: type[_T], data: bytes) -> _T:
     Raises:
         MalformedMessage: it is not one.
     """
-    try:
-        return message_class.FromString(data)  # type: ignore[attr-defined,no-any-return]  # every generated class has it
-    except DecodeError as error:
-        raise MalformedMessage(
-            f"{len(data)} bytes are no {message_class.__name__}: {error}"
-        ) from error
+    deserialize: Callable[[bytes], _T] = message_class.FromString  # type: ignore[attr-defined]  # generated
+    return read(deserialize, data, message_class.__name__)
 
 
-def read(deserialize: Callable[[bytes], _T], data: bytes) -> _T:
-    """Return what a generated class's `deserialize` makes of `data`.
+def read(deserialize: Callable[[bytes], _T], data: bytes, what: str) -> _T:
+    """Return what a generated class's `deserialize` makes of `data`; `what` is it meant to be.
 
     Raises:
         MalformedMessage: it makes nothing of it.
@@ -64,7 +60,7 @@ def read(deserialize: Callable[[bytes], _T], data: bytes) -> _T:
     try:
         return deserialize(data)
     except DecodeError as error:
-        raise MalformedMessage(f"{len(data)} bytes cannot be read: {error}") from error
+        raise MalformedMessage(f"{len(data)} bytes are no {what}: {error}") from error
 
 
 def encode_entry(entry: Entry) -> bytes:

@@ -202,7 +202,7 @@ async def test_a_call_of_the_future(one: Running, caplog: pytest.LogCaptureFixtu
 @settings(max_examples=500)
 def test_any_bytes_are_messages_or_malformed(data: bytes) -> None:
     try:
-        messages = batch_from_wire(codec.read(pb.MessageBatch.FromString, data))
+        messages = batch_from_wire(codec.parse(pb.MessageBatch, data))
     except MalformedMessage:
         return
     assert batch_from_wire(pb.MessageBatch.FromString(encoded(messages))) == messages

@@ -120,7 +120,7 @@ class TestWhatReceiversRefuse:
         assert "header" in await self.refused(two, [])
 
     async def test_garbage(self, two: Running) -> None:
-        assert "SnapshotChunk" in await self.refused(two, [b"\xff\xff\xff"])
+        assert "InstallSnapshot" in await self.refused(two, [b"\xff\xff\xff"])
 
     async def test_a_header_that_is_no_snapshot(self, two: Running) -> None:
         assert "APPEND" in await self.refused(two, self.chunks(b"", message(2, 1)))
