@@ -58,7 +58,7 @@ def handle_append_entries(core: RaftCore, message: Message) -> None:
     If they do not match, the answer holds the last place where they still may (paper §5.3).
 
     Raises:
-        MalformedMessage: the entries do not follow on the message's index.
+        MalformedMessage: the entries do not follow on the message's index, or on each other.
     """
     if wants_snapshot_now(core):
         send_request_snapshot(core)
@@ -68,6 +68,12 @@ def handle_append_entries(core: RaftCore, message: Message) -> None:
         raise MalformedMessage(
             f"node {message.from_} sent entries from {message.entries[0].index} on as what follows "
             f"entry {message.index}; acknowledging them would lose data"
+        )
+    indices = [entry.index for entry in message.entries]
+    if indices != list(range(message.index + 1, message.index + 1 + len(indices))):
+        raise MalformedMessage(
+            f"node {message.from_} sent entries that do not follow each other behind entry "
+            f"{message.index}; acknowledging them would lose data"
         )
     response = Message(MessageType.APPEND_RESPONSE, to=message.from_)
     if message.index < log.committed:

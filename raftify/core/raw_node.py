@@ -69,6 +69,8 @@ _TERM_TYPES: Final = frozenset(
     }
 )
 
+_EVERY_TYPE: Final = frozenset(MessageType)
+
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
 
@@ -137,9 +139,11 @@ class RawNode:
             StepLocalMessage: only the node itself may produce such a message.
             StepPeerNotFound: an answer from somebody who is no member.
             ProposalDropped: a proposal that cannot be taken.
-            MalformedMessage: it lacks what its type must have.
+            MalformedMessage: it lacks what its type must have, or has no type that is known.
         """
         msg_type = message.msg_type
+        if msg_type not in _EVERY_TYPE:
+            raise MalformedMessage(f"{msg_type} from node {message.from_} is no message type")
         if msg_type in _LOCAL_TYPES:
             raise StepLocalMessage(f"{msg_type.name} must not come from another node")
         if msg_type in _RESPONSE_TYPES and self.raft.tracker.get(message.from_) is None:

@@ -10,6 +10,7 @@ from raftify.errors import (
     Compacted,
     InvariantViolation,
     LogTemporarilyUnavailable,
+    MalformedMessage,
     SnapshotTemporarilyUnavailable,
     Unavailable,
 )
@@ -150,10 +151,20 @@ def on_entries_fetched(core: RaftCore) -> None:
 
 
 def handle_append_response(core: RaftCore, message: Message) -> None:
-    """Learn how far a follower is, commit what that allows, and send it more."""
+    """Learn how far a follower is, commit what that allows, and send it more.
+
+    Raises:
+        MalformedMessage: it acknowledges what the leader never had. Taken, it would count for
+            entries that are yet to be written.
+    """
     progress = core.tracker.get(message.from_)
     if progress is None:
         return
+    if not message.reject and message.index > core.raft_log.last_index():
+        raise MalformedMessage(
+            f"node {message.from_} acknowledges entry {message.index}, but the leader's log ends "
+            f"at {core.raft_log.last_index()}"
+        )
     progress.recent_active = True
     progress.update_committed(message.commit)
     if message.reject:
