@@ -42,12 +42,11 @@ def say(kind: str, value: object = None) -> None:
 
 async def start(arguments: argparse.Namespace, machine: Tally) -> tuple[Raft, asyncio.Task[None]]:
     peers = json.loads(arguments.initial_peers) if arguments.initial_peers else None
+    settings = {"tick_interval": 0.05, "lmdb_map_size": 1 << 30, **json.loads(arguments.settings)}
     config = Config(
         raft_config=RaftConfig(election_tick=10, heartbeat_tick=2),
-        tick_interval=0.05,
-        lmdb_map_size=1 << 30,
         initial_peers=Peers({int(i): a for i, a in peers.items()}) if peers else None,
-        **json.loads(arguments.settings),
+        **settings,
     )
     storage = LmdbStorage.create(arguments.log_dir, config)
     identity, ticket = storage.identity(), None
