@@ -296,6 +296,20 @@ def test_several_readies_are_durable_at_once() -> None:
     assert [entry.index for entry in raw.ready().committed_entries] == [2, 3]
 
 
+def test_a_ready_that_writes_nothing_takes_back_nothing() -> None:
+    """What the Readies before it wrote is durable with it."""
+    raw = lone(founded(VOTERS))
+    append(raw, (2, 2), commit=2)
+    for _ in range(2):
+        ready = raw.ready()
+        write(raw, ready)
+        raw.advance_append_async(ready)
+        raw.step(Message(MessageType.HEARTBEAT, from_=2, term=2))
+    assert (ready.number, ready.entries) == (2, [])
+    raw.on_persist_ready(2)
+    assert raw.raft.raft_log.persisted == 2
+
+
 def test_a_leader_told_so_may_apply_before_its_own_sync() -> None:
     raw = lone(founded(VOTERS), max_apply_unpersisted_log_limit=1)
     lead(raw)
