@@ -119,8 +119,7 @@ def test_a_vote_in_a_term_long_durable_waits_for_the_sync_too() -> None:
     raw.advance(raw.ready())
     raw.step(Message(MessageType.REQUEST_VOTE, from_=3, term=9, index=2, log_term=2))
     ready = raw.ready()
-    assert ready.hs == HardState(term=9, vote=3)
-    assert ready.must_sync
+    assert (ready.hs, ready.must_sync) == (HardState(term=9, vote=3), True)
     assert [m.reject for m in ready.persisted_messages] == [False]
 
 
@@ -278,7 +277,6 @@ def test_a_snapshot_is_synced_and_counts_as_applied() -> None:
     write(raw, ready)
     raw.advance(ready)
     assert raw.status().applied == 9
-    assert not raw.has_ready()
 
 
 def test_several_readies_are_durable_at_once() -> None:
@@ -297,7 +295,6 @@ def test_several_readies_are_durable_at_once() -> None:
 
 
 def test_a_ready_that_writes_nothing_takes_back_nothing() -> None:
-    """What the Readies before it wrote is durable with it."""
     raw = lone(founded(VOTERS))
     append(raw, (2, 2), commit=2)
     for _ in range(2):
