@@ -36,6 +36,7 @@ COPIED = (
     "raftify/errors.py",
     "tests/core",
     "tests/properties",
+    "docs/paper.md",
     "pyproject.toml",
 )
 #: Tried in this order after a fault's own tests, until one fails.
