@@ -60,7 +60,7 @@ class PeerEndpoint:
         self.transfer_leader = api.transfer_leader
         self.create_snapshot = api.create_snapshot
         self.debug_node = api.debug_node
-        self.send_message = api.send_message
+        self._send_message = api.send_message
 
     def greet(self, handshake: Handshake) -> None:
         """Check who calls.
@@ -70,7 +70,7 @@ class PeerEndpoint:
             NodeRemoved: the cluster has removed the caller.
             IncarnationMismatch: the caller's id is known with another store: its disk was wiped.
         """
-        identity, membership = self._state.identity, self._state.membership
+        identity = self._state.identity
         if handshake.cluster_id != identity.cluster_id:
             raise PeerRefused(
                 f"this node belongs to cluster {identity.cluster_id!r}, the caller to "
@@ -81,14 +81,38 @@ class PeerEndpoint:
                 f"the caller looks for node {handshake.to_id}, and this is node "
                 f"{identity.node_id}: an address in the membership is wrong; mend it with set_peers"
             )
-        if was_removed(handshake.from_id, membership):
-            raise NodeRemoved(
-                f"node {handshake.from_id} was removed from the cluster; to come back, start it "
-                "with an empty log directory and join again with Raft.request_id"
-            )
+        self._check_removed(handshake.from_id)
         self._check_incarnation(handshake.from_id, handshake.from_incarnation)
         if handshake.from_address:
             self._whereabouts.heard(handshake.from_id, handshake.from_address)
+
+    async def send_message(self, message: Message, *, timeout: float) -> None:
+        """Take one message that came outside any stream, if it is from a member.
+
+        While this node has no membership anybody may be a member.
+
+        Raises:
+            PeerRefused: it is for another node, or from one that is no member.
+            NodeRemoved: the cluster has removed the sender.
+        """
+        node_id, peers = self._state.identity.node_id, self._state.membership.peers
+        if message.to != node_id:
+            raise PeerRefused(f"this is node {node_id}, and the message is for node {message.to}")
+        self._check_removed(message.from_)
+        if peers and message.from_ not in peers:
+            raise PeerRefused(
+                f"node {message.from_} is no member of cluster "
+                f"{self._state.identity.cluster_id!r}, and only members send Raft messages: add "
+                "it with change_config first"
+            )
+        await self._send_message(message, timeout=timeout)
+
+    def _check_removed(self, node_id: int) -> None:
+        if was_removed(node_id, self._state.membership):
+            raise NodeRemoved(
+                f"node {node_id} was removed from the cluster; to come back, start it "
+                "with an empty log directory and join again with Raft.request_id"
+            )
 
     def _check_incarnation(self, node_id: int, incarnation: str) -> None:
         peer = self._state.membership.peers.get(node_id)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from raftify.core.types import Message, MessageType
-from raftify.errors import MalformedMessage, StepLocalMessage
+from raftify.core.types import INVALID_ID, Message, MessageType
+from raftify.errors import MalformedMessage, PeerRefused, StepLocalMessage
 from raftify.transport.interface import Handshake
 
 #: What a node tells only itself (raft-rs: local messages).
@@ -38,10 +38,33 @@ def check_messages(messages: Sequence[Message], handshake: Handshake, *, to_id: 
                 f"{message.from_} to node {message.to}"
             )
         if message.msg_type in _NOT_IN_A_BATCH:
-            check_type(message)
+            _check_type(message)
 
 
-def check_type(message: Message) -> None:
+def check_single(message: Message, *, to_id: int) -> None:
+    """Check a message that came without a handshake, where its own `from` says who sent it.
+
+    Whether that is a member, the node has to say.
+
+    Raises:
+        PeerRefused: it is from nobody, or meant for another node.
+        StepLocalMessage: a message of a type that a node tells only itself.
+        MalformedMessage: a snapshot without its file.
+    """
+    if message.from_ == INVALID_ID:
+        raise PeerRefused(
+            f"a {message.msg_type.name} came from node 0, which is nobody: say in the message's "
+            "`from` which member sends it"
+        )
+    if message.to != to_id:
+        raise PeerRefused(
+            f"this is node {to_id}, and a {message.msg_type.name} came for node {message.to}: "
+            "check the address"
+        )
+    _check_type(message)
+
+
+def _check_type(message: Message) -> None:
     """Raise StepLocalMessage or MalformedMessage if no such message may come by itself."""
     if message.msg_type in _LOCAL:
         raise StepLocalMessage(

@@ -8,7 +8,7 @@ from raftify.config import Config
 from raftify.core.types import ConfChangeV2
 from raftify.peers import ClusterJoinTicket, ClusterView
 from raftify.records import membership_to_wire, peer_from_wire, peer_to_wire
-from raftify.transport.arrivals import check_type
+from raftify.transport.arrivals import check_single
 from raftify.transport.interface import NodeApi
 from raftify.wire import codec
 from raftify.wire import raft_service_pb2 as pb
@@ -23,8 +23,9 @@ class ClientCalls:
     `left` is what the caller's deadline leaves, in seconds; None: it has none.
     """
 
-    def __init__(self, node: NodeApi, config: Config) -> None:
+    def __init__(self, node: NodeApi, node_id: int, config: Config) -> None:
         self._node = node
+        self._node_id = node_id
         self._config = config
 
     async def propose(self, request: pb.ProposeRequest, left: float | None) -> pb.ProposeResponse:
@@ -93,7 +94,7 @@ class ClientCalls:
         # The two forms of a message are the same on the wire, and only one has a decoder.
         raw = codec.parse(pb.RawMessage, request.message.SerializeToString())
         message = codec.message_from_wire(raw)
-        check_type(message)
+        check_single(message, to_id=self._node_id)
         timeout = _timeout(0, left, self._config.request_timeout)
         await self._node.send_message(message, timeout=timeout)
         return pb.Empty()

@@ -99,6 +99,15 @@ def check_caller(metadata: Iterable[tuple[str, str | bytes]] | None, own: Handsh
         )
 
 
+def check_names_cluster(metadata: Iterable[tuple[str, str | bytes]] | None) -> None:
+    """Raise PeerRefused unless the caller said which cluster it means; `check_caller` compares."""
+    if not _texts(metadata).get(CLUSTER_KEY):
+        raise PeerRefused(
+            f"a Raft message came from a caller that names no cluster: put the cluster's id into "
+            f"the metadata as {CLUSTER_KEY} (raftify.transport.connect takes it as cluster_id)"
+        )
+
+
 def _texts(metadata: Iterable[tuple[str, str | bytes]] | None) -> dict[str, str]:
     pairs = metadata if metadata is not None else ()
     return {key: value for key, value in pairs if isinstance(value, str)}

@@ -73,7 +73,16 @@ class NodeApi(Protocol):
         """Return the node's inner state as JSON text."""
         ...
 
-    async def send_message(self, message: Message, *, timeout: float) -> None: ...
+    async def send_message(self, message: Message, *, timeout: float) -> None:
+        """Hand over one Raft message, for tools, tests and programs without streams.
+
+        Its `from` says who sends it, which must be a member, and its `to` must be the node.
+
+        Raises:
+            PeerRefused: it is not from a member, or not for that node or cluster.
+            StepLocalMessage: a node tells such messages only itself.
+        """
+        ...
 
 
 class RemoteNode(NodeApi, Protocol):

@@ -46,6 +46,8 @@ class GrpcRemoteNode:
     ) -> None:
         self.address = address
         self._config = config
+        self._cluster_id = cluster_id
+        self._to_id = to_id
         self._metadata = caller_metadata(cluster_id, to_id)
         self._dialer = Dialer(address, config)
         self._proposals = ProposalStream(address, config, self._dialer, self._metadata)
@@ -138,10 +140,17 @@ class GrpcRemoteNode:
         return answer.json
 
     async def send_message(self, message: Message, *, timeout: float) -> None:
+        """See `NodeApi.send_message`. Given no cluster id, asks the node for its own first."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        if not self._cluster_id:
+            self._cluster_id = (await self.get_peers(timeout=timeout)).cluster_id
+            self._metadata = caller_metadata(self._cluster_id, self._to_id)
         # RawMessage and eraftpb.Message are the same bytes.
         raw = codec.message_to_wire(message).SerializeToString()
         request = pb.SendMessageRequest(message=codec.parse(epb.Message, raw))
-        await self._call(lambda stub: stub.SendMessage, request, timeout=timeout)
+        left = max(deadline - loop.time(), 0)
+        await self._call(lambda stub: stub.SendMessage, request, timeout=left)
 
     # -- one call ---------------------------------------------------------------------------
 

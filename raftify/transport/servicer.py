@@ -15,7 +15,12 @@ from raftify.config import Config
 from raftify.errors import NodeStopped, RaftifyError
 from raftify.transport.arrivals import check_messages
 from raftify.transport.client_calls import ClientCalls
-from raftify.transport.handshake import ACCEPTED_KEY, check_caller, read_handshake
+from raftify.transport.handshake import (
+    ACCEPTED_KEY,
+    check_caller,
+    check_names_cluster,
+    read_handshake,
+)
 from raftify.transport.interface import Handshake, PeerService
 from raftify.transport.propose_session import ProposeSession
 from raftify.transport.snapshot_receiver import SnapshotReceiver
@@ -41,7 +46,7 @@ class RaftServicer(RaftServiceServicer):
         self._config = config
         self._logger = logger
         self._accepted = ((ACCEPTED_KEY, str(handshake.from_id)),)
-        self._calls = ClientCalls(service, config)
+        self._calls = ClientCalls(service, handshake.from_id, config)
         self._snapshots = SnapshotReceiver(service)
         self._sessions: set[ProposeSession] = set()
         self._peer_calls: set[asyncio.Task[object]] = set()
@@ -110,7 +115,12 @@ class RaftServicer(RaftServiceServicer):
         await self._answer("ProposeStream", context, self._other_calls, serve)
 
     async def SendMessage(self, request: pb.SendMessageRequest, context: Context) -> pb.Empty:
-        return await self._unary("SendMessage", self._calls.send_message, request, context)
+        async def send(request: pb.SendMessageRequest, left: float | None) -> pb.Empty:
+            # Of a client that only asks, nothing is demanded; this one speaks for a member.
+            check_names_cluster(context.invocation_metadata())
+            return await self._calls.send_message(request, left)
+
+        return await self._unary("SendMessage", send, request, context)
 
     async def Propose(self, request: pb.ProposeRequest, context: Context) -> pb.ProposeResponse:
         return await self._unary("Propose", self._calls.propose, request, context)

@@ -35,6 +35,8 @@ from raftify.errors import (
 from raftify.peers import Peer, ReservedId
 from raftify.transport import connect
 from raftify.transport.interface import RemoteNode
+from raftify.wire import codec
+from raftify.wire import eraftpb_pb2 as epb
 from raftify.wire import raft_service_pb2 as pb
 from tests.transport.fakes import CLUSTER, MEMBERSHIP, Machines, Running, free_port, message
 
@@ -330,6 +332,36 @@ class TestMessagesByHand:
         with pytest.raises(expected):
             await remote.send_message(Message(msg_type=kind, to=1, from_=2), timeout=5)
         assert one.node.calls == []
+
+    @pytest.mark.parametrize(("to", "from_"), [(42, 2), (0, 2), (1, 0)])
+    async def test_one_for_another_node_or_from_nobody_is_refused(
+        self, one: Running, remote: RemoteNode, to: int, from_: int
+    ) -> None:
+        """Who is let in by its own word must at least have the right door."""
+        with pytest.raises(PeerRefused):
+            await remote.send_message(message(to, from_), timeout=5)
+        assert one.node.calls == []
+
+    async def test_a_caller_that_names_no_cluster_is_refused(self, one: Running) -> None:
+        raw = codec.message_to_wire(message(1, 2)).SerializeToString()
+        request = pb.SendMessageRequest(message=codec.parse(epb.Message, raw)).SerializeToString()
+        with pytest.raises(grpc.aio.AioRpcError, match="names no cluster") as caught:
+            await _raw_call(one, "SendMessage", request)
+        assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+        assert one.node.calls == []
+
+    async def test_a_connection_without_a_cluster_asks_for_it_first(self, one: Running) -> None:
+        remote = connect(one.address, Config())
+        await remote.send_message(message(1, 2), timeout=5)
+        assert one.node.calls == [("get_peers",), ("send_message", message(1, 2))]
+        await remote.close()
+
+    async def test_a_node_of_another_cluster_refuses_it(self, one: Running) -> None:
+        remote = connect(one.address, Config(), cluster_id="another")
+        with pytest.raises(PeerRefused, match="another"):
+            await remote.send_message(message(1, 2), timeout=5)
+        assert one.node.calls == []
+        await remote.close()
 
 
 async def test_closing_ends_what_is_under_way(
