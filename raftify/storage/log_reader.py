@@ -16,13 +16,17 @@ from raftify.storage.base import StoreIdentity
 from raftify.storage.lmdb_directory import SNAPSHOT_DIRECTORY
 from raftify.storage.lmdb_environment import DATA_FILE, LmdbEnvironment
 from raftify.storage.lmdb_pages import NotThisTransaction, check_meta_pages, check_pages
-from raftify.storage.log_state import decode_descriptor
+from raftify.storage.log_state import LogState, decode_descriptor
 from raftify.storage.snapshot_files import FINISHED_SUFFIX, check_file
 
 #: How often a check begins anew because the running node wrote twice meanwhile.
 _ATTEMPTS: Final = 100
 #: How often damage must be found to be believed.
 _LOOKS: Final = 3
+
+
+class _Replaced(Exception):
+    """The running node replaced entries that were read already, as a new leader told it to."""
 
 
 class LogReader:
@@ -102,6 +106,9 @@ class LogReader:
     def entries(self, low: int | None = None, high: int | None = None) -> Iterator[Entry]:
         """Yield the entries of `[low, high)`, by default all of them.
 
+        A follower's running node may replace the end of its log meanwhile (paper 5.3): what was
+        yielded stays as it was, and the rest comes from the new log, which may end earlier.
+
         Raises:
             Compacted, Unavailable: the log does not have them.
             StorageDamaged: an entry is damaged; the message names it.
@@ -112,28 +119,67 @@ class LogReader:
         return self._iterate(low, high)
 
     def _iterate(self, low: int, high: int) -> Iterator[Entry]:
+        while True:
+            try:
+                for entry in self._read(low, high):
+                    yield entry
+                    low = entry.index + 1
+            except _Replaced:
+                continue
+            return
+
+    def _read(self, low: int, high: int) -> Iterator[Entry]:
+        """Yield entries of one history, up to the end of the log if that comes before `high`.
+
+        Raises:
+            Compacted, StorageDamaged: see `entries`.
+            _Replaced: the last one yielded is no longer in the log.
+        """
+        last: Entry | None = None
+        seen = 0
         while low < high:
             with self._env.reading() as txn:
-                self._check_still_there(txn, low)
+                bounds = records.read_bounds(self._env, txn)
+                if low <= bounds.before_index:
+                    raise Compacted(
+                        f"entry {low} was discarded while it was being read; the log begins at "
+                        f"{bounds.before_index + 1} now"
+                    )
+                high = min(high, bounds.last_index + 1)
+                if last is not None and txn.id() != seen:
+                    self._check_still_there(txn, bounds, last)
+                if low >= high:
+                    return
+                seen = txn.id()
                 runs = records.read_runs(self._env, txn, low, high, records.READ_BYTES)
             for run in runs:
                 for index in range(max(low, run.first_index), min(high, run.end)):
-                    yield run.entry(index, self._env.path)
+                    last = run.entry(index, self._env.path)
+                    yield last
             low = runs[-1].end
 
-    def _check_still_there(self, txn: records.Transaction, index: int) -> None:
-        bounds = records.read_bounds(self._env, txn)
-        if index <= bounds.before_index:
-            raise Compacted(
-                f"entry {index} was discarded while it was being read; the log begins at "
-                f"{bounds.before_index + 1} now"
-            )
+    def _check_still_there(self, txn: records.Transaction, bounds: LogState, entry: Entry) -> None:
+        """Raise _Replaced unless the log goes on behind `entry`.
+
+        By the Log Matching Property (paper 5.3) index and term tell.
+        """
+        index = entry.index
+        if index == bounds.before_index:
+            term = bounds.before_term
+        elif index <= bounds.last_index:
+            [run, *_] = records.read_runs(self._env, txn, index, index + 1, 0)
+            term = run.entry(index, self._env.path).term
+        else:
+            raise _Replaced
+        if term != entry.term:
+            raise _Replaced
 
     def verify(self) -> Iterator[StorageDamaged]:
         """Check everything there is, and yield what is damaged: nothing if all is well.
 
         Goes through all pages, all entries and the snapshot file; takes about a second for a
-        million entries.
+        million entries. What a running node replaces meanwhile, behind what was checked already,
+        is not looked at again.
         """
         try:
             self._check_pages(full=True)
@@ -165,7 +211,7 @@ class LogReader:
         term = self._contents.state.before_term
         while low < end:
             try:
-                for entry in self._iterate(low, end):
+                for entry in self._read(low, end):
                     low = entry.index + 1
                     if entry.term < term:
                         yield StorageDamaged(
@@ -175,12 +221,17 @@ class LogReader:
                     term = entry.term
             except Compacted:
                 self.refresh()
-                low = max(low, self.first_index)
+                low, term = self.first_index, self._contents.state.before_term
+            except _Replaced:
+                # What comes next is of another history than what was checked.
+                term = 0
             except StorageDamaged as error:
                 yield error
                 # A damaged run hides how many entries it has; go on with the next one.
                 with self._env.reading() as txn:
                     low = records.next_run(self._env, txn, low) or end
+            else:
+                return
 
     def _check_pages(self, *, full: bool) -> None:
         def check() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from raftify.config import Config
 from raftify.core.types import HardState
 from raftify.errors import Compacted, StorageDamaged, StorageError, Unavailable
 from raftify.storage import LmdbStorage, LogReader, WriteBatch
+from raftify.storage import lmdb_records as records
 from raftify.storage import lmdb_schema as schema
+from raftify.storage.lmdb_environment import LmdbEnvironment
 from raftify.wire.codec import encode_entry
 from tests.storage.making import IDENTITY, MEMBERS, make_entries, make_snapshot
 from tests.storage.raw import put_raw
@@ -188,3 +191,91 @@ def test_a_reader_that_was_killed_does_not_make_the_log_grow(tmp_path: Path) -> 
         sizes.append((tmp_path / "log.mdb").stat().st_size)
     assert sizes[-1] == sizes[10]
     storage.close()
+
+
+_REPLACE = """
+import sys
+from raftify.core.types import HardState
+from raftify.storage import LmdbStorage, WriteBatch
+from tests.storage.making import *
+storage = LmdbStorage.create(sys.argv[1])
+for low in range(302, 3002, 100):
+    storage.write(WriteBatch(entries=make_entries(low, low + 100, term=5)))
+print("ready", flush=True)
+sys.stdin.readline()
+end = int(sys.argv[2])
+storage.write(WriteBatch(entries=make_entries(295, end, term=3), hard_state=HardState(6, 1, 294)))
+storage.write(WriteBatch(entries=make_entries(end, end + 5, term=6)))
+print("replaced", flush=True)
+sys.stdin.readline()
+"""
+
+
+class _Follower:
+    """A node in another process that replaces its log's end, from index 295 on, when told to."""
+
+    def __init__(self, directory: Path, end: int) -> None:
+        make_store(directory).close()
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _REPLACE, str(directory), str(end)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self._expect(b"ready\n")
+
+    def replace(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"\n")
+        self._process.stdin.flush()
+        self._expect(b"replaced\n")
+
+    def _expect(self, line: bytes) -> None:
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == line
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+@pytest.mark.parametrize("end", [296, 340, 5000])
+def test_entries_replaced_while_they_are_listed_are_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: int
+) -> None:
+    """Paper 5.3: a follower's conflicting entries go; its log may be shorter or longer then."""
+    monkeypatch.setattr(records, "READ_BYTES", 0)
+    with closing(_Follower(tmp_path, end)) as node, LogReader.open(tmp_path) as reader:
+        listed = reader.entries()
+        before = [next(listed) for _ in range(350)]
+        assert [before[0].index, before[-1].index, before[-1].term] == [50, 399, 5]
+        node.replace()
+        after = list(listed)
+        # The run that had been read already is listed to its end, at 401.
+        assert [entry.index for entry in after[:2]] == [400, 401]
+        assert after[2:] == make_entries(402, min(end, 3002), term=3)
+
+
+@pytest.mark.parametrize("end", [296, 340, 5000])
+def test_entries_replaced_while_they_are_checked_are_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: int
+) -> None:
+    """The terms seem to fall, from 5 to 3, where the check goes on in the new log."""
+    monkeypatch.setattr(records, "READ_BYTES", 0)
+    read_runs = records.read_runs
+    seen: list[int] = []
+
+    def replace_behind(
+        env: LmdbEnvironment, txn: records.Transaction, low: int, high: int, max_bytes: int
+    ) -> list[schema.Run]:
+        seen.append(low)
+        runs = read_runs(env, txn, low, high, max_bytes)
+        if low == 402:
+            node.replace()
+        return runs
+
+    with closing(_Follower(tmp_path, end)) as node, LogReader.open(tmp_path) as reader:
+        monkeypatch.setattr(records, "read_runs", replace_behind)
+        assert list(reader.verify()) == []
+    assert seen.count(402) == 1
+    # It went on in the new log, to where that or what was to be checked ends.
+    assert (max(seen) > 501) == (end == 5000)
