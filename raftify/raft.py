@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from random import Random
 from types import TracebackType
 from typing import Self
@@ -15,6 +16,7 @@ from raftify.core.types import ConfChangeV2
 from raftify.errors import (
     ConfigError,
     NodeStopped,
+    RaftifyError,
 )
 from raftify.node.founding import prepare_store, release_store, take_store
 from raftify.node.local_state import RunningState
@@ -131,6 +133,12 @@ class Raft:
             )
         except NodeStopped:
             await self._task  # raises what was wrong
+            raise
+        except BaseException:
+            # Nobody else will: `__aexit__` follows only on success.
+            await self.quit()
+            with suppress(asyncio.CancelledError, RaftifyError):
+                await self._task
             raise
         return self
 

@@ -158,8 +158,8 @@ class Applier:
             try:
                 file = self._storage.open_snapshot(snapshot)
             except SnapshotOutOfDate:
-                if self._snapshot is not None:
-                    return  # a newer one came meanwhile, and is next
+                if self._announced > index:
+                    return  # a newer one has taken its place, and its restore is ordered next
                 raise
             with file:
                 await self._runner.restore(index, file)

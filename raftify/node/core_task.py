@@ -15,13 +15,12 @@ from contextlib import suppress
 from raftify.config import Config
 from raftify.core.raw_node import RawNode
 from raftify.core.ready import Ready
-from raftify.core.types import Entry, Message, Role, Snapshot
+from raftify.core.types import Message, MessageType, Role, Snapshot
 from raftify.errors import (
     LeadershipLost,
     MalformedMessage,
     NodeStopped,
     NotLeader,
-    Overloaded,
     RaftifyError,
     Rejected,
 )
@@ -29,20 +28,28 @@ from raftify.node.applier import Applier
 from raftify.node.commit_notice import CommitNotice
 from raftify.node.core_storage import CoreStorage
 from raftify.node.delivery import Delivery
-from raftify.node.inbox import Inbox, Proposal
+from raftify.node.inbox import Inbox
+from raftify.node.intake import Intake
 from raftify.node.local_state import LocalState
 from raftify.node.persister import Persister
-from raftify.node.waiters import EntryWaiters, ReadWaiters
 from raftify.node.whereabouts import Whereabouts
 from raftify.peers import Membership
 from raftify.records import SnapshotDescriptor
 from raftify.storage.base import StableStorage, WriteBatch
 from raftify.transport.interface import Transport
 
-#: Proposals taken in one turn, so that heartbeats get theirs in between.
-PROPOSALS_PER_TURN = 4096
-#: How long a turn goes on with Readies, in seconds.
+#: How long a turn goes on with messages, and then with Readies, in seconds.
 TURN_SECONDS = 0.02
+#: What raft-rs's followers pass on to their leader. Nodes of ours ask the leader by calls of their
+#: own, which bring an answer and are checked there; in a message nobody would check them.
+FORWARDED = frozenset(
+    {
+        MessageType.PROPOSE,
+        MessageType.READ_INDEX,
+        MessageType.READ_INDEX_RESP,
+        MessageType.TRANSFER_LEADER,
+    }
+)
 
 
 class CoreTask:
@@ -72,13 +79,16 @@ class CoreTask:
         self._logger = logger
         self._held: deque[tuple[int, list[Message], Snapshot | None]] = deque()
         self._persisted_number = 0
-        self._max_uncommitted_bytes = config.raft_config.max_uncommitted_size
         self._campaign_wanted = False
-        self._new_reads: list[tuple[asyncio.Future[int], float]] = []
         self._notice = CommitNotice(config.commit_notice_delay, self._tell_commit)
         self.delivery = Delivery(raw, state.membership, logger)
-        self.proposals: EntryWaiters[bytes] = EntryWaiters("proposal")
-        self.reads = ReadWaiters()
+        self.intake = Intake(
+            raw=raw,
+            config=config,
+            inbox=inbox,
+            on_sent=lambda: self._notice.on_sent(raw.raft.raft_log.committed),
+            not_leader=self.not_leader,
+        )
         self.persister: Persister
         self.applier: Applier
 
@@ -105,8 +115,7 @@ class CoreTask:
     def _turn(self) -> None:
         self._take_messages()
         self._take_calls()
-        self._take_proposals()
-        self._take_reads()
+        self.intake.take()
         self._take_tick()
         self._do_readies()
         self._publish()
@@ -148,12 +157,23 @@ class CoreTask:
         self._inbox.wake()
 
     def _take_messages(self) -> None:
-        for message in self._inbox.take_messages():
+        loop = asyncio.get_running_loop()
+        until = loop.time() + TURN_SECONDS
+        waiting = self._inbox.messages
+        while waiting:
+            if loop.time() >= until:
+                self._inbox.wake()
+                break
+            message = waiting.popleft()
+            if message.msg_type in FORWARDED:
+                self._logger.debug("ignored a forwarded %s", message.msg_type.name)
+                continue
             try:
                 self._raw.step(message)
             except (Rejected, MalformedMessage) as error:
                 # Late words of a node that left, or of a forwarded request: Raft goes on without.
                 self._logger.debug("ignored %s: %s", message.msg_type.name, error)
+        self._inbox.note_space()
 
     def _take_calls(self) -> None:
         calls = self._inbox.calls
@@ -170,9 +190,8 @@ class CoreTask:
             return
         self._inbox.tick_due = False
         now = asyncio.get_running_loop().time()
-        self.proposals.expire(now)
+        self.intake.expire(now)
         self.delivery.waiters.expire(now)
-        self.reads.expire(now)
         self._watch_disk(now)
         self._raw.tick()
 
@@ -185,68 +204,6 @@ class CoreTask:
                 "a disk write has been under way for %.1f s: giving up leadership", stalled
             )
             self._raw.step_down()
-
-    # -- proposals and reads ----------------------------------------------------------------
-
-    def _take_proposals(self) -> None:
-        waiting = self._inbox.proposals
-        if not waiting:
-            return
-        if self._raw.raft.role is not Role.LEADER:
-            while waiting:
-                fail(waiting.popleft().future, self.not_leader())
-            return
-        taken = [waiting.popleft() for _ in range(min(len(waiting), PROPOSALS_PER_TURN))]
-        if waiting:
-            self._inbox.wake()
-        self._propose([p for p in taken if not p.future.done()])
-
-    def _propose(self, proposals: list[Proposal]) -> None:
-        if not proposals:
-            return
-        size = sum([len(p.data) for p in proposals])
-        if size > self._max_uncommitted_bytes and len(proposals) > 1:
-            # The core lets one batch in whatever its size, if nothing else is uncommitted.
-            self._propose_halves(proposals)
-            return
-        entries = [Entry(data=p.data, context=p.context) for p in proposals]
-        try:
-            term, index = self._raw.propose_batch(entries)
-        except Overloaded as error:
-            if len(proposals) == 1:
-                fail(proposals[0].future, error)
-                return
-            # All or nothing was too much; part of it may fit.
-            self._propose_halves(proposals)
-            return
-        except Rejected as error:
-            for proposal in proposals:
-                fail(proposal.future, copy_of(error))
-            return
-        self._notice.on_sent(self._raw.raft.raft_log.committed)
-        add = self.proposals.add
-        for proposal in proposals:
-            add(term=term, index=index, future=proposal.future, deadline=proposal.deadline)
-            index += 1
-
-    def _propose_halves(self, proposals: list[Proposal]) -> None:
-        half = len(proposals) // 2
-        self._propose(proposals[:half])
-        self._propose(proposals[half:])
-
-    def read(self, future: asyncio.Future[int], deadline: float) -> None:
-        """Ask for a read index; all reads of a turn share one round. Call it from `put_call`."""
-        self._new_reads.append((future, deadline))
-
-    def _take_reads(self) -> None:
-        if not self._new_reads:
-            return
-        waiting, self._new_reads = self._new_reads, []
-        if self._raw.raft.role is not Role.LEADER:
-            for future, _ in waiting:
-                fail(future, self.not_leader())
-            return
-        self._raw.read_index(self.reads.open_round(waiting))
 
     def _tell_commit(self) -> None:
         """Have the next turn send heartbeats, which carry the commit index."""
@@ -265,9 +222,9 @@ class CoreTask:
         if ready.messages:
             self._transport.send(ready.messages)
         for read_state in ready.read_states:
-            self.reads.resolve(read_state.request_ctx, read_state.index)
+            self.intake.reads.resolve(read_state.request_ctx, read_state.index)
         for context in ready.dropped_reads:
-            self.reads.drop(context, self.not_leader)
+            self.intake.reads.drop(context, self.not_leader)
         membership = self._begin_snapshot(ready.snapshot)
         if ready.committed_entries:
             membership = self.delivery.deliver(ready.committed_entries) or membership
@@ -363,32 +320,12 @@ class CoreTask:
                 "entry was applied; it may still take effect"
             )
 
-        self.proposals.fail_all(lost)
+        self.intake.proposals.fail_all(lost)
         self.delivery.fail_waiters(lost)
-        self.reads.fail_all(self.not_leader)
+        self.intake.reads.fail_all(self.not_leader)
 
     def fail_everything(self, make_error: Callable[[], RaftifyError]) -> None:
         """Resolve whatever waits; called when the node ends."""
         self._notice.close()
-        for proposal in self._inbox.proposals:
-            fail(proposal.future, make_error())
-        self._inbox.proposals.clear()
-        for future, _ in self._new_reads:
-            fail(future, make_error())
-        self._new_reads.clear()
-        self.proposals.fail_all(make_error)
+        self.intake.fail_everything(make_error)
         self.delivery.fail_waiters(make_error)
-        self.reads.fail_all(make_error)
-
-
-def fail(future: asyncio.Future[bytes] | asyncio.Future[int], error: RaftifyError) -> None:
-    """Set `error` unless the caller has gone."""
-    with suppress(asyncio.InvalidStateError):
-        future.set_exception(error)
-
-
-def copy_of(error: Rejected) -> Rejected:
-    """Return an equal exception: one raised in many tasks would gather all their tracebacks."""
-    if isinstance(error, NotLeader):
-        return NotLeader(str(error), leader_id=error.leader_id, leader_address=error.leader_address)
-    return type(error)(*error.args)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from raftify.core.confchange_codec import decode_conf_change, decode_conf_change_v2, into_v2
 from raftify.core.raw_node import RawNode
 from raftify.core.types import ConfChangeV2, ConfState, Entry, EntryType
-from raftify.errors import ConfChangeRejected, RaftifyError
+from raftify.errors import ConfChangeRejected, MalformedMessage, RaftifyError
 from raftify.node.applier import EMPTY_PROPOSAL
 from raftify.node.config_changes import added_peers
 from raftify.node.waiters import EntryWaiters
@@ -66,7 +66,11 @@ class Delivery:
             self._change_configuration(entry, waiter)
 
     def _run_command(self, entry: Entry, waiter: asyncio.Future[Membership] | None) -> None:
-        command = decode_command(entry.context)
+        try:
+            command = decode_command(entry.context)
+        except MalformedMessage as error:
+            self._ignore(entry, waiter, error)
+            return
         match command:
             case ReserveId(identity):
                 self.membership = self.membership.reserve(identity, index=entry.index)
@@ -78,20 +82,24 @@ class Delivery:
     def _change_configuration(
         self, entry: Entry, waiter: asyncio.Future[Membership] | None
     ) -> None:
-        change = decode_change(entry)
         try:
+            change = decode_change(entry)
+            peers = added_peers(change)
             conf_state = self._raw.apply_conf_change(change)
-        except ConfChangeRejected as error:
-            # Every node refuses it alike, so going on without it keeps them equal.
-            self._logger.warning("the change at index %d has no effect: %s", entry.index, error)
-            if waiter is not None:
-                waiter.set_exception(error)
+        except (ConfChangeRejected, MalformedMessage) as error:
+            self._ignore(entry, waiter, error)
             return
-        self.membership = self.membership.with_configuration(
-            conf_state, added_peers(change), index=entry.index
-        )
+        self.membership = self.membership.with_configuration(conf_state, peers, index=entry.index)
         self._logger.info("the configuration is now %s", describe(conf_state))
         self._tell(waiter, conf_state)
+
+    def _ignore(
+        self, entry: Entry, waiter: asyncio.Future[Membership] | None, error: RaftifyError
+    ) -> None:
+        """Go on without an entry that cannot be put into force. Every node finds the same."""
+        self._logger.warning("the entry at index %d has no effect: %s", entry.index, error)
+        if waiter is not None:
+            waiter.set_exception(error)
 
     def _tell(self, waiter: asyncio.Future[Membership] | None, conf_state: ConfState) -> None:
         if conf_state.voters_outgoing and conf_state.auto_leave:

@@ -8,7 +8,8 @@ from weakref import WeakSet
 
 from raftify.config import Config
 from raftify.errors import ConfigError, StorageForeign, StorageLocked
-from raftify.peers import Address, Membership, Peer, ReservedId, check_node_id
+from raftify.node.local_state import LocalState
+from raftify.peers import Address, InitialRole, Membership, Peer, ReservedId, check_node_id
 from raftify.storage.base import StableStorage, StoreIdentity
 
 #: Stores that a node of this process has and has not closed.
@@ -90,3 +91,14 @@ def first_membership(node_id: int, address: Address, config: Config) -> Membersh
             f"node {node_id}: the other nodes would not find it"
         )
     return Membership.of(config.initial_peers, index=1)
+
+
+def waits_for_nobody(state: LocalState, storage: StableStorage, config: Config) -> bool:
+    """Say whether a node that starts may campaign without waiting for a leader's word first."""
+    node_id = state.node_id
+    if state.membership.conf_state.voters == (node_id,):
+        return True
+    fresh = storage.last_index() == storage.latest_snapshot().metadata.index
+    peers = config.initial_peers
+    first = peers.get(node_id) if peers is not None else None
+    return fresh and first is not None and first.initial_role is InitialRole.LEADER

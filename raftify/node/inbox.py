@@ -62,8 +62,7 @@ class Inbox:
         while len(self.messages) >= self._limit and self._closed is None:
             self._space.clear()
             await self._space.wait()
-        if self._closed is not None:
-            raise NodeStopped(str(self._closed)) from None
+        self.check_open()
         self.messages.extend(messages)
         self._wake.set()
 
@@ -73,8 +72,7 @@ class Inbox:
         Raises:
             NodeStopped: the node runs no more.
         """
-        if self._closed is not None:
-            raise NodeStopped(str(self._closed)) from None
+        self.check_open()
         self.calls.append(call)
         self._wake.set()
 
@@ -85,8 +83,7 @@ class Inbox:
             Overloaded: too many wait already.
             NodeStopped: the node runs no more.
         """
-        if self._closed is not None:
-            raise NodeStopped(str(self._closed)) from None
+        self.check_open()
         if len(self.proposals) >= self._limit:
             raise Overloaded(f"{self._limit} proposals wait already; slow down and repeat")
         self.proposals.append(proposal)
@@ -97,10 +94,15 @@ class Inbox:
         self.tick_due = True
         self._wake.set()
 
-    def take_messages(self) -> deque[Message]:
-        taken, self.messages = self.messages, deque()
-        self._space.set()
-        return taken
+    def note_space(self) -> None:
+        """Let those who wait in `put_messages` look again."""
+        if len(self.messages) < self._limit:
+            self._space.set()
+
+    def check_open(self) -> None:
+        """Raise NodeStopped if the node runs no more."""
+        if self._closed is not None:
+            raise NodeStopped(str(self._closed)) from None
 
     def close(self, reason: BaseException) -> None:
         """Refuse everything from now on, and wake whoever waits for space."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from raftify.config import Config
 from raftify.core.raw_node import RawNode
-from raftify.core.types import INVALID_ID, ConfChangeV2, Entry, Message, Role
+from raftify.core.types import INVALID_ID, ConfChangeV2, Entry, Message, Role, Snapshot
 from raftify.errors import (
     ConfigError,
     DeadlineExceeded,
@@ -85,9 +85,10 @@ class LocalApi:
             )
 
     async def read_index(self, *, timeout: float) -> int:
+        self._state.check_loop()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[int] = loop.create_future()
-        self._inbox.put_call(lambda: self._core.read(future, loop.time() + timeout))
+        self._core.intake.read(future, loop.time() + timeout)
         return await future
 
     # -- membership -------------------------------------------------------------------------
@@ -190,15 +191,21 @@ class LocalApi:
         def decided() -> bool:
             return state.leader_id == to or not self._raw.raft.lead_transferee
 
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
         await self._ask(transfer, timeout)
-        await state.wait_until(decided, timeout=timeout, what=f"the transfer to node {to}")
+        await state.wait_until(
+            decided, timeout=max(deadline - loop.time(), 0), what=f"the transfer to node {to}"
+        )
         if state.leader_id == state.node_id:
             raise TransferRejected(
                 f"node {to} did not take over within one election timeout; is it up, and has it "
                 "caught up?"
             )
         await state.wait_until(
-            lambda: state.leader_id != INVALID_ID, timeout=timeout, what="the election after it"
+            lambda: state.leader_id != INVALID_ID,
+            timeout=max(deadline - loop.time(), 0),
+            what="the election after it",
         )
         if state.leader_id != to:
             raise TransferRejected(f"node {state.leader_id} was elected instead of node {to}")
@@ -219,8 +226,7 @@ class LocalApi:
         )
         try:
             async with asyncio.timeout_at(deadline):
-                # Shielded: who gives up waiting does not undo a snapshot that others can use.
-                snapshot = await asyncio.shield(self._snapshotter.take())
+                snapshot = await self._snapshotter.request()
         except TimeoutError:
             raise DeadlineExceeded(
                 f"the snapshot was not finished within {timeout:g} s; it goes on"
@@ -230,6 +236,10 @@ class LocalApi:
                 "the membership is just changing, or a snapshot is being received; try again"
             )
         return snapshot.metadata.index
+
+    def replace_snapshot(self, damaged: Snapshot, error: Exception) -> None:
+        """See `Snapshotter.replace`."""
+        self._snapshotter.replace(damaged, error)
 
     async def debug_node(self, *, timeout: float) -> str:
         return json.dumps(self._report())
@@ -251,6 +261,7 @@ class LocalApi:
         for future in list(self._asking):
             if not future.done():
                 future.set_exception(make_error())
+        self._snapshotter.fail_requests(make_error)
 
     async def _ask(
         self,

@@ -17,7 +17,7 @@ from raftify.node.applier import Applier
 from raftify.node.core_storage import CoreStorage
 from raftify.node.core_task import CoreTask
 from raftify.node.endings import close_workers, settle, uninterrupted
-from raftify.node.founding import release_store
+from raftify.node.founding import release_store, waits_for_nobody
 from raftify.node.inbox import Inbox
 from raftify.node.leader_calls import LeaderCalls
 from raftify.node.local_api import LocalApi
@@ -30,7 +30,6 @@ from raftify.node.standing import Standing
 from raftify.node.state_machine_runner import StateMachineRunner
 from raftify.node.whereabouts import Whereabouts
 from raftify.node.worker import ThreadWorker, Worker
-from raftify.peers import InitialRole
 from raftify.state_machine import AbstractStateMachine
 from raftify.storage.base import StableStorage
 from raftify.transport.interface import Handshake, RemoteNode, Transport
@@ -70,6 +69,7 @@ class RaftNode:
         self.was_refused_while_leaving = False
         self._finished = asyncio.Event()
         self._quit_before_run = False
+        self._last_report: dict[str, object] = {}
         self.whereabouts = Whereabouts(self.state, transport, config.initial_peers)
         self._background: set[asyncio.Future[None]] = set()
         self._storage_worker, self._machine_worker, self._writer = workers or (
@@ -220,7 +220,7 @@ class RaftNode:
         )
         await self._transport.start(handshake, endpoint)
         self.whereabouts.publish()
-        if self._should_campaign_at_once():
+        if waits_for_nobody(self.state, self.storage, self.config):
             self._core.campaign_soon()
 
     async def _watch_tasks(self) -> None:
@@ -278,18 +278,26 @@ class RaftNode:
         self.state.notify()
 
     async def _end(self) -> None:
+        """Release everything. A part that fails to end must not keep the others from it."""
         self._refuse_work()
-        await self._standing.close()
-        await self.leader.close()
+        try:
+            for end in (self._standing.close, self.leader.close, self._stop_transport):
+                try:
+                    await end()
+                except Exception:
+                    self._logger.exception("node %d did not end cleanly", self.state.node_id)
+            for task in list(self._background):
+                task.cancel()
+            await asyncio.gather(*self._background, return_exceptions=True)
+            await self._close_store()
+        finally:
+            if self.state.failure is None:
+                self.state.running = RunningState.STOPPED
+            self.state.notify()
+            self._finished.set()
+
+    async def _stop_transport(self) -> None:
         await self._transport.stop(grace=0.5)
-        for task in list(self._background):
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
-        await self._close_store()
-        if self.state.failure is None:
-            self.state.running = RunningState.STOPPED
-        self.state.notify()
-        self._finished.set()
 
     async def _close_store(self) -> None:
         workers = (self._storage_worker, self._machine_worker, self._writer)
@@ -300,6 +308,7 @@ class RaftNode:
             return
         if late:
             self._logger.warning("the state machine did not return before the node stopped")
+        self._last_report = self.report()
         self.storage.close()
         release_store(self.storage)
 
@@ -314,23 +323,11 @@ class RaftNode:
             # After a pause of the process ticks are not made up for: they would all be one moment.
             due = max(due + interval, loop.time())
 
-    # -- beginnings -------------------------------------------------------------------------
-
-    def _should_campaign_at_once(self) -> bool:
-        """Say whether waiting for an election timeout would be waiting for nobody."""
-        node_id = self.state.node_id
-        if self.state.membership.conf_state.voters == (node_id,):
-            return True
-        fresh = self.storage.last_index() == self.storage.latest_snapshot().metadata.index
-        peers = self.config.initial_peers
-        first = peers.get(node_id) if peers is not None else None
-        return fresh and first is not None and first.initial_role is InitialRole.LEADER
-
     # -- word from the parts ----------------------------------------------------------------
 
     def _on_applied(self, entries: Sequence[Entry], results: Sequence[bytes]) -> None:
         self.state.applied = entries[-1].index
-        waiters = self._core.proposals
+        waiters = self._core.intake.proposals
         if len(waiters):
             for entry, result in zip(entries, results, strict=True):
                 future = waiters.take(term=entry.term, index=entry.index)
@@ -371,7 +368,9 @@ class RaftNode:
         self._stop.set()
 
     def report(self) -> dict[str, object]:
-        """Return the node's inner state as plain values."""
+        """Return the node's inner state as plain values; after its end, as it was then."""
+        if self._last_report:
+            return self._last_report
         return describe_node(
             state=self.state,
             raw=self._raw,

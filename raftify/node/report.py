@@ -46,8 +46,8 @@ def describe_node(
         "membership": describe_membership(state.membership),
         "progress": _progress(raw),
         "waiting": {
-            "proposals": len(core.proposals),
-            "reads": len(core.reads),
+            "proposals": len(core.intake.proposals),
+            "reads": len(core.intake.reads),
             "conf_changes": len(core.delivery.waiters),
         },
         "inbox": len(inbox),

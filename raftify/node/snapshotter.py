@@ -13,7 +13,13 @@ from collections.abc import Callable, Sequence
 
 from raftify.config import Config
 from raftify.core.types import Entry, Snapshot, SnapshotMetadata
-from raftify.errors import Compacted, SnapshotOutOfDate, StorageFull
+from raftify.errors import (
+    Compacted,
+    RaftifyError,
+    SnapshotOutOfDate,
+    StateMachineError,
+    StorageFull,
+)
 from raftify.node.local_state import LocalState
 from raftify.node.state_machine_runner import StateMachineRunner
 from raftify.node.worker import Worker
@@ -53,15 +59,54 @@ class Snapshotter:
         self._logger = logger
         self._wake = asyncio.Event()
         self._wanted_index = 0
+        self._damaged: Snapshot | None = None
         self._bytes_since = 0
         self._last_time = 0.0
         self._not_before = 0.0
-        self._lock = asyncio.Lock()
+        self._refusal: Callable[[], RaftifyError] | None = None
+        self._requests: list[asyncio.Future[Snapshot | None]] = []
 
     def want(self, index: int) -> None:
         """A follower needs a snapshot that covers `index`: take one as soon as possible."""
+        # Never more than can be had, or nobody else's wish would count again.
+        index = min(index, self._state.committed)
         if index > self._wanted_index:
             self._wanted_index = index
+            self._wake.set()
+
+    def request(self) -> asyncio.Future[Snapshot | None]:
+        """Have one taken soon; the future brings what `_take` returns, or raises.
+
+        It is taken by the task that `run` is, and so ends with the node.
+        """
+        if self._refusal is not None:
+            raise self._refusal()
+        future: asyncio.Future[Snapshot | None] = asyncio.get_running_loop().create_future()
+        self._requests.append(future)
+        self._wake.set()
+        return future
+
+    def fail_requests(self, make_error: Callable[[], RaftifyError]) -> None:
+        """Answer those whose snapshot will not be taken any more."""
+        self._refusal = make_error
+        requests, self._requests = self._requests, []
+        for future in requests:
+            if not future.done():
+                future.set_exception(make_error())
+
+    def replace(self, damaged: Snapshot, error: Exception) -> None:
+        """The file of `damaged` cannot be read: take one in its place, even of the same index.
+
+        This node's state and log are whole, so nothing is lost; but no follower that needs the
+        snapshot would ever get it. Harmless if another is the latest by now.
+        """
+        if damaged != self._damaged and damaged == self._storage.latest_snapshot():
+            self._damaged = damaged
+            self._logger.error(
+                "node %d cannot read its snapshot of index %d and takes another; check the disk: "
+                "%s",
+                self._state.node_id, damaged.metadata.index, error,
+            )  # fmt: skip
             self._wake.set()
 
     def count(self, entries: Sequence[Entry]) -> None:
@@ -76,35 +121,49 @@ class Snapshotter:
             self._wake.set()
 
     async def run(self) -> None:
-        """Take snapshots for ever; raises when the state machine or the storage does."""
+        """Take snapshots for ever; raises when the storage does.
+
+        A state machine whose `snapshot` raises is asked again later: nothing has diverged, and the
+        log keeps everything.
+        """
         self._last_time = asyncio.get_running_loop().time()
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._is_due():
+            while self._requests or self._is_due():
+                asked, self._requests = self._requests, []
                 try:
-                    if await self.take() is None:
-                        break
-                except StorageFull as error:
-                    # The log itself still fits; going without a snapshot loses nothing.
+                    snapshot = await self._take()
+                except (StorageFull, StateMachineError) as error:
+                    # The log is whole, and going without a snapshot loses nothing.
                     self._not_before = asyncio.get_running_loop().time() + RETRY_SECONDS
                     self._logger.warning("no snapshot was taken: %s", error)
+                    _answer(asked, error)
+                except BaseException:
+                    # Whoever ends this task answers them.
+                    self._requests = asked + self._requests
+                    raise
+                else:
+                    _answer(asked, snapshot)
+                    if snapshot is None:
+                        break
 
-    async def take(self) -> Snapshot | None:
+    async def _take(self) -> Snapshot | None:
         """Take one now; return it, or the latest if nothing was applied since.
 
         Returns None if none can be taken yet: the state machine is behind the membership, or
         behind a snapshot that was received.
         """
-        async with self._lock:
-            latest = self._storage.latest_snapshot()
-            wanted = self._wanted_index
-            if self._state.applied <= latest.metadata.index and wanted <= latest.metadata.index:
-                return latest
-            return await self._take_and_save()
+        latest = self._storage.latest_snapshot()
+        index = latest.metadata.index
+        covered = self._state.applied <= index and self._wanted_index <= index
+        if covered and latest != self._damaged:
+            return latest
+        return await self._take_and_save()
 
     async def _take_and_save(self) -> Snapshot | None:
-        sink = self._storage.create_snapshot_sink()
+        # Creating a file may wait for the disk.
+        sink = await self._writer.run(self._storage.create_snapshot_sink)
         captured: list[Membership] = []
         try:
             metadata = await self._runner.snapshot(lambda: self._capture(captured), sink)
@@ -156,7 +215,8 @@ class Snapshotter:
 
     def _is_due(self) -> bool:
         config, applied = self._config, self._state.applied
-        latest = self._storage.latest_snapshot().metadata.index
+        snapshot = self._storage.latest_snapshot()
+        latest = snapshot.metadata.index
         if self._state.membership.index > applied:
             return False
         now = asyncio.get_running_loop().time()
@@ -164,9 +224,23 @@ class Snapshotter:
             return False
         if self._wanted_index > latest and applied >= self._wanted_index:
             return True
+        if snapshot == self._damaged and applied >= latest:
+            return True
         if applied <= latest:
             return False
         by_entries = 0 < config.snapshot_entries <= applied - latest
         by_bytes = 0 < config.snapshot_bytes <= self._bytes_since
         by_time = 0 < config.snapshot_interval <= now - self._last_time
         return by_entries or by_bytes or by_time
+
+
+def _answer(
+    asked: list[asyncio.Future[Snapshot | None]], answer: Snapshot | RaftifyError | None
+) -> None:
+    for future in asked:
+        if future.done():
+            continue
+        if isinstance(answer, RaftifyError):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import BinaryIO, TypeVar
 
 from raftify.core.types import SnapshotMetadata
-from raftify.errors import RaftifyError, StateMachineError
+from raftify.errors import NodeStopped, RaftifyError, StateMachineError
 from raftify.node.worker import Worker
 from raftify.records import SnapshotSink
 from raftify.state_machine import AbstractStateMachine, StreamingStateMachine
@@ -35,6 +36,7 @@ class StateMachineRunner:
         self._worker = worker
         self._writer = writer
         self._lock = asyncio.Lock()
+        self._is_torn = False
         self._apply_is_async = inspect.iscoroutinefunction(state_machine.apply)
 
     async def apply(self, first_index: int, payloads: Sequence[bytes | None]) -> list[bytes]:
@@ -43,11 +45,22 @@ class StateMachineRunner:
 
         None stands for an entry that is not the state machine's; its result is empty.
         """
-        async with self._lock:
+        async with self._changing():
             if self._apply_is_async:
                 return await self._apply_on_loop(first_index, payloads)
-            clock = asyncio.get_running_loop().time
-            return await self._worker.run(self._apply_on_thread, first_index, payloads, clock)
+            return await self._worker.run(self._apply_on_thread, first_index, payloads)
+
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator[None]:
+        """Hold the state machine while it changes.
+
+        One that is broken off in the middle, by an error or by the end of the node, is at no index
+        any more: nobody may take a snapshot of it, or entries would be applied twice.
+        """
+        async with self._lock:
+            self._is_torn = True
+            yield
+            self._is_torn = False
 
     async def _apply_on_loop(
         self, first_index: int, payloads: Sequence[bytes | None]
@@ -75,9 +88,9 @@ class StateMachineRunner:
                 pause_at = loop.time() + LOOP_SHARE_SECONDS
         return results
 
-    def _apply_on_thread(
-        self, first_index: int, payloads: Sequence[bytes | None], clock: Callable[[], float]
-    ) -> list[bytes]:
+    def _apply_on_thread(self, first_index: int, payloads: Sequence[bytes | None]) -> list[bytes]:
+        # The event loop's own clock is not for other threads: uvloop's is not safe there.
+        clock = self._worker.clock
         apply = self.state_machine.apply
         end_at = clock() + BATCH_SECONDS
         results: list[bytes] = []
@@ -104,6 +117,8 @@ class StateMachineRunner:
         """
         machine = self.state_machine
         async with self._lock:
+            if self._is_torn:
+                raise NodeStopped("the state machine was stopped in the middle of an entry")
             metadata = capture()
             if metadata is None:
                 return None
@@ -119,7 +134,7 @@ class StateMachineRunner:
     async def restore(self, index: int, file: BinaryIO) -> None:
         """Replace the state by that in `file`."""
         machine = self.state_machine
-        async with self._lock:
+        async with self._changing():
             await self._guard("restore", index, self._restore(machine, file))
 
     async def _restore(self, machine: AbstractStateMachine, file: BinaryIO) -> None:

@@ -6,6 +6,7 @@ The simulator puts its own `Worker` here, which runs the work at a virtual time.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, Protocol, TypeVar
@@ -22,6 +23,10 @@ class Worker(Protocol):
 
         Cancelling it stops the waiting, not the call.
         """
+        ...
+
+    def clock(self) -> float:
+        """Return the time in seconds, for the work itself to measure how long it takes."""
         ...
 
     async def close(self) -> None:
@@ -41,6 +46,9 @@ class ThreadWorker:
     def run(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
         loop = asyncio.get_running_loop()
         return loop.run_in_executor(self._executor, lambda: call(*args, **kwargs))
+
+    def clock(self) -> float:
+        return time.monotonic()
 
     async def close(self) -> None:
         try:

@@ -76,6 +76,9 @@ class SimulatedWorker:
         self._last = asyncio.get_running_loop().create_task(work())
         return self._last
 
+    def clock(self) -> float:
+        return asyncio.get_running_loop().time()
+
     async def close(self) -> None:
         if self._last is not None and not self.dead:
             await asyncio.wait([self._last])
