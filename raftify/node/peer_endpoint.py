@@ -61,6 +61,7 @@ class PeerEndpoint:
         self.create_snapshot = api.create_snapshot
         self.debug_node = api.debug_node
         self._send_message = api.send_message
+        self._replace_snapshot = api.replace_snapshot
 
     def greet(self, handshake: Handshake) -> None:
         """Check who calls.
@@ -141,6 +142,10 @@ class PeerEndpoint:
         self._logger.warning("node %d refuses this node: %s", node_id, error)
         if isinstance(error, NodeRemoved | IncarnationMismatch):
             self._on_refused(error)
+
+    def report_damaged_snapshot(self, snapshot: Snapshot, error: Exception) -> None:
+        """Have a fresh snapshot take the place of one whose file cannot be read."""
+        self._replace_snapshot(snapshot, error)
 
     def open_snapshot(self, snapshot: Snapshot) -> BinaryIO | None:
         if not SnapshotDescriptor.decode(snapshot.data).file_id:

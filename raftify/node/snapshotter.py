@@ -162,16 +162,19 @@ class Snapshotter:
         return await self._take_and_save()
 
     async def _take_and_save(self) -> Snapshot | None:
-        # Creating a file may wait for the disk.
-        sink = await self._writer.run(self._storage.create_snapshot_sink)
         captured: list[Membership] = []
+        sinks: list[SnapshotSink] = []
         try:
+            # Creating a file may wait for the disk. Kept on the thread, so that one whose creation
+            # nobody waits for any more is removed all the same.
+            await self._writer.run(lambda: sinks.append(self._storage.create_snapshot_sink()))
+            sink = sinks[0]
             metadata = await self._runner.snapshot(lambda: self._capture(captured), sink)
             if metadata is None:
                 return None
             snapshot = await self._finish(sink, metadata, captured[0])
         finally:
-            await self._writer.run(sink.abort)
+            await self._writer.run(_abort, sinks)
         try:
             await self._storage_worker.run(self._save_and_compact, snapshot)
         except SnapshotOutOfDate:
@@ -244,3 +247,8 @@ def _answer(
             future.set_exception(answer)
         else:
             future.set_result(answer)
+
+
+def _abort(sinks: list[SnapshotSink]) -> None:
+    for sink in sinks:
+        sink.abort()

@@ -110,8 +110,15 @@ class PeerService(NodeApi, Protocol):
 
     def report_snapshot(self, node_id: int, *, success: bool) -> None: ...
 
+    def report_damaged_snapshot(self, snapshot: Snapshot, error: Exception) -> None:
+        """Our file of `snapshot` cannot be read: no follower will ever get it, only another."""
+        ...
+
     def open_snapshot(self, snapshot: Snapshot) -> BinaryIO | None:
-        """Open a snapshot's bytes to send; None where the state machine has none yet."""
+        """Open a snapshot's bytes to send; None where the state machine has none yet.
+
+        Called on a thread, and so are the file's `read` and `close`.
+        """
         ...
 
     def create_snapshot_sink(self, snapshot: Snapshot) -> SnapshotSink | None:

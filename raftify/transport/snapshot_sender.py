@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import threading
 import zlib
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import BinaryIO, Final
 
@@ -15,7 +16,13 @@ import grpc
 
 from raftify.config import Config
 from raftify.core.types import Message, Snapshot
-from raftify.errors import MalformedMessage, PeerUnreachable, RaftifyError, TransportError
+from raftify.errors import (
+    MalformedMessage,
+    PeerUnreachable,
+    RaftifyError,
+    StorageDamaged,
+    TransportError,
+)
 from raftify.transport.channel_options import open_channel, payload_limit
 from raftify.transport.handshake import is_accepted, peer_metadata
 from raftify.transport.interface import Handshake, PeerService
@@ -146,7 +153,7 @@ class SnapshotSender:
         async with AsyncExitStack() as stack:
             file = await self._open(snapshot)
             if file is not None:
-                stack.callback(file.close)
+                stack.callback(file.close_soon)
             channel = await stack.enter_async_context(
                 open_channel(self._addresses[peer_id], self._config)
             )
@@ -157,19 +164,31 @@ class SnapshotSender:
             stack.callback(call.cancel)
             try:
                 return await self._stream(call, message, file)
+            except _Unreadable as error:
+                raise self._damaged(snapshot, error.reason) from error
             except (grpc.aio.AioRpcError, StreamEnded):
                 raise await _reason(call) from None
 
-    async def _open(self, snapshot: Snapshot) -> BinaryIO | None:
+    async def _open(self, snapshot: Snapshot) -> _SharedFile | None:
         opening = asyncio.ensure_future(asyncio.to_thread(self._service.open_snapshot, snapshot))
         try:
-            return await asyncio.shield(opening)
+            file = await asyncio.shield(opening)
         except asyncio.CancelledError:
             # The thread goes on, and nobody else will have the file that it opens.
             opening.add_done_callback(_close_opened)
             raise
+        except StorageDamaged as error:
+            raise self._damaged(snapshot, error) from error
+        return None if file is None else _SharedFile(file)
 
-    async def _stream(self, call: _Call, message: Message, file: BinaryIO | None) -> int:
+    def _damaged(self, snapshot: Snapshot, reason: Exception) -> StorageDamaged:
+        """Report that our own file cannot be sent, ever; return what to raise."""
+        self._service.report_damaged_snapshot(snapshot, reason)
+        if isinstance(reason, StorageDamaged):
+            return reason
+        return StorageDamaged(f"the snapshot's file cannot be read: {reason}")
+
+    async def _stream(self, call: _Call, message: Message, file: _SharedFile | None) -> int:
         """Send header and chunks; return how many bytes the receiver has.
 
         Memory holds two chunks: the one being written, and gRPC's copy of it.
@@ -183,7 +202,7 @@ class SnapshotSender:
         chunk_bytes = min(self._config.snapshot_chunk_bytes, payload_limit(self._config))
         offset = 0
         while file is not None:
-            data, crc32 = await asyncio.to_thread(_read, file, chunk_bytes)
+            data, crc32 = await asyncio.to_thread(file.read, chunk_bytes)
             if not data:
                 break
             await _write(call, pb.SnapshotChunk(offset=offset, data=data, crc32=crc32))
@@ -222,12 +241,48 @@ def _close_opened(opening: asyncio.Future[BinaryIO | None]) -> None:
     if not opening.cancelled() and opening.exception() is None:
         file = opening.result()
         if file is not None:
-            file.close()
+            _SharedFile(file).close_soon()
 
 
-def _read(file: BinaryIO, size: int) -> tuple[bytes, int]:
-    data = file.read(size)
-    return data, zlib.crc32(data)
+class _Unreadable(Exception):
+    """Our own file is damaged. A receiver may answer with StorageDamaged too, and means its own."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+class _SharedFile:
+    """A file that threads read, and that is let go of while one of them may still be reading.
+
+    To close it on the event loop would be to wait there for that read, however long it takes.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+
+    def read(self, size: int) -> tuple[bytes, int]:
+        """Return the next bytes and their crc32; on a thread.
+
+        Raises:
+            _Unreadable: the disk does not give them, or not as they were written.
+        """
+        with self._lock:
+            try:
+                data = self._file.read(size)
+            except (StorageDamaged, OSError) as error:
+                raise _Unreadable(error) from error
+        return data, zlib.crc32(data)
+
+    def close_soon(self) -> None:
+        """Close it after the read that is under way, without waiting for either."""
+        # Not in asyncio's pool of threads, which may be full, or gone with the loop by then.
+        threading.Thread(target=self._close, name="raftify-snapshot-close", daemon=True).start()
+
+    def _close(self) -> None:
+        with self._lock, suppress(OSError):
+            self._file.close()
 
 
 def _same(one: Message | None, other: Message) -> bool:

@@ -130,6 +130,8 @@ class ServedNode:
 
     def report_snapshot(self, node_id: int, *, success: bool) -> None: ...
 
+    def report_damaged_snapshot(self, snapshot: Snapshot, error: Exception) -> None: ...
+
     def open_snapshot(self, snapshot: Snapshot) -> BinaryIO | None:
         return None
 

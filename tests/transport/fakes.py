@@ -102,6 +102,7 @@ class FakeNode:
         self.unreachable: list[int] = []
         self.refused: list[tuple[int, RaftifyError]] = []
         self.snapshots: list[tuple[int, bool]] = []
+        self.damaged: list[tuple[Snapshot, Exception]] = []
         self.calls: list[tuple[object, ...]] = []
         self.timeouts: list[float] = []
         self.sink_created = threading.Event()
@@ -150,6 +151,10 @@ class FakeNode:
 
     def report_snapshot(self, node_id: int, *, success: bool) -> None:
         self.snapshots.append((node_id, success))
+        self._notify()
+
+    def report_damaged_snapshot(self, snapshot: Snapshot, error: Exception) -> None:
+        self.damaged.append((snapshot, error))
         self._notify()
 
     def open_snapshot(self, snapshot: Snapshot) -> BinaryIO | None:

@@ -17,6 +17,7 @@ from raftify.config import Config
 from raftify.core.types import Message, MessageType, Snapshot, SnapshotMetadata
 from raftify.errors import (
     SnapshotOutOfDate,
+    StorageDamaged,
     StorageFull,
 )
 from raftify.records import SnapshotDescriptor
@@ -209,6 +210,91 @@ async def test_a_snapshot_to_a_peer_that_is_removed_ends(pair: tuple[Running, Ru
     held.release.set()
     assert one.node.snapshots == [(2, False)]
     assert two.node.received == []
+
+
+class _FrozenFile(_HeldFile):
+    """A file that cannot be closed either while its second read waits."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._lock = threading.Lock()
+        self.closed_by: list[str] = []
+        self.was_closed = threading.Event()
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        with self._lock:
+            return super().read(size)
+
+    def close(self) -> None:
+        self.closed_by.append(threading.current_thread().name)
+        with self._lock:
+            super().close()
+        self.was_closed.set()
+
+
+async def test_a_transfer_that_is_cancelled_does_not_wait_for_the_disk_on_the_loop(
+    pair: tuple[Running, Running],
+) -> None:
+    """Heartbeats of the whole node would wait for one read of a disk that hangs."""
+    one, _ = pair
+    frozen = _FrozenFile(b"x" * 5000)
+    one.node.open_file = lambda: frozen
+    one.transport.send([snapshot_message(2, 1, b"x" * 5000)])
+    await asyncio.to_thread(frozen.reached.wait)
+    one.knows()
+    await one.node.until(lambda: one.node.snapshots)
+    assert one.node.snapshots == [(2, False)]
+    assert not frozen.was_closed.is_set()
+    frozen.release.set()
+    assert await asyncio.to_thread(frozen.was_closed.wait, PATIENCE)
+    assert threading.current_thread().name not in frozen.closed_by
+
+
+class _DamagedFile(io.BytesIO):
+    def __init__(self, error: Exception) -> None:
+        super().__init__(b"x")
+        self._error = error
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        raise self._error
+
+
+@pytest.mark.parametrize("error", [StorageDamaged("wrong checksum"), OSError(5, "I/O error")])
+@pytest.mark.parametrize("when", ["open", "read"])
+async def test_a_file_of_ours_that_is_damaged_is_reported(
+    pair: tuple[Running, Running], error: Exception, when: str
+) -> None:
+    """It would be tried for ever, and its follower never catch up."""
+    one, two = pair
+
+    def open_file() -> BinaryIO:
+        if when == "open":
+            raise StorageDamaged("it is missing")
+        return _DamagedFile(error)
+
+    one.node.open_file = open_file
+    sent = snapshot_message(2, 1, b"x" * 10)
+    one.transport.send([sent])
+    await one.node.until(lambda: one.node.snapshots)
+    assert one.node.snapshots == [(2, False)]
+    assert [snapshot for snapshot, _ in one.node.damaged] == [sent.snapshot]
+    assert two.node.received == []
+
+
+async def test_damage_at_the_receiver_is_none_of_ours(
+    pair: tuple[Running, Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = pair
+
+    def damaged(self: FileSink) -> tuple[str, int, int]:
+        raise StorageDamaged("the receiver's own disk")
+
+    monkeypatch.setattr(FileSink, "finish", damaged)
+    one.node.snapshot_bytes = b"data"
+    one.transport.send([snapshot_message(2, 1, b"data")])
+    await one.node.until(lambda: one.node.snapshots)
+    assert one.node.snapshots == [(2, False)]
+    assert one.node.damaged == []
 
 
 async def test_an_aborted_snapshot_leaves_no_file(
