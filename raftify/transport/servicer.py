@@ -47,7 +47,7 @@ class RaftServicer(RaftServiceServicer):
         self._logger = logger
         self._accepted = ((ACCEPTED_KEY, str(handshake.from_id)),)
         self._calls = ClientCalls(service, handshake.from_id, config)
-        self._snapshots = SnapshotReceiver(service)
+        self._snapshots = SnapshotReceiver(service, logger)
         self._sessions: set[ProposeSession] = set()
         self._peer_calls: set[asyncio.Task[object]] = set()
         self._other_calls: set[asyncio.Task[object]] = set()
@@ -56,6 +56,8 @@ class RaftServicer(RaftServiceServicer):
     async def close(self, *, grace: float) -> None:
         """End every call: peers' at once, others as they finish within `grace` seconds."""
         self._closing = True
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + grace
         for task in self._peer_calls:
             task.cancel()
         for session in self._sessions:
@@ -64,7 +66,7 @@ class RaftServicer(RaftServiceServicer):
         if calls:
             await asyncio.wait(calls, timeout=grace)
         await settle(*self._peer_calls, *self._other_calls)
-        await self._snapshots.close()
+        await self._snapshots.close(grace=max(deadline - loop.time(), 0))
 
     # -- peers ------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import zlib
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,8 @@ from raftify.wire import raft_service_pb2 as pb
 
 #: A sender that says nothing for so long is given up.
 _STALL: Final = 15.0
+#: Seconds that the thread always gets to remove what was begun, however short the notice.
+_THREAD_GRACE: Final = 0.5
 
 
 class SnapshotReceiver:
@@ -26,8 +29,10 @@ class SnapshotReceiver:
     Files are written by one thread of its own, so that an `abort` cannot overtake a `write`.
     """
 
-    def __init__(self, service: PeerService) -> None:
+    def __init__(self, service: PeerService, logger: logging.Logger) -> None:
         self._service = service
+        self._logger = logger
+        self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="raftify-snapshot-in")
 
     async def receive(
@@ -59,9 +64,26 @@ class SnapshotReceiver:
         await self._service.receive([message])
         return pb.SnapshotReceipt(size_bytes=descriptor.size_bytes)
 
-    async def close(self) -> None:
-        """Wait for the thread; no snapshot may be arriving any more."""
-        await asyncio.to_thread(self._thread.shutdown)
+    async def close(self, *, grace: float) -> None:
+        """Wait for the thread for at most `grace` seconds; no snapshot may be arriving any more.
+
+        A disk that hangs is left to itself: its file is unfinished, and the thread removes it if
+        the disk ever comes back, or else the next start does. Harmless the second time.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        idle = asyncio.wrap_future(self._thread.submit(lambda: None))
+        self._thread.shutdown(wait=False)
+        grace = max(grace, _THREAD_GRACE)
+        done, _ = await asyncio.wait((idle,), timeout=grace)
+        if not done:
+            idle.cancel()
+            self._logger.warning(
+                "the disk did not take a snapshot that was arriving within %.3g s; not waiting "
+                "for it any longer",
+                grace,
+            )
 
 
 class _Arrival:

@@ -20,6 +20,7 @@ from raftify.peers import Peer
 from raftify.transport.grpc_transport import GrpcTransport
 from tests.transport.fakes import (
     LOGGER,
+    PATIENCE,
     FakeNode,
     Machines,
     Running,
@@ -133,6 +134,48 @@ async def test_callers_are_told_that_the_node_stops(machines: Machines) -> None:
     await one.transport.stop(grace=0)
     with pytest.raises(NodeStopped):
         await calling
+
+
+class _HungSink:
+    """A sink on a disk that does not answer until the test lets it."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.release = threading.Event()
+        self.aborted = threading.Event()
+
+    def write(self, data: bytes, /) -> int:
+        self.reached.set()
+        self.release.wait()
+        return len(data)
+
+    def finish(self) -> tuple[str, int, int]:
+        raise AssertionError("nothing more was to be done")
+
+    def abort(self) -> None:
+        self.aborted.set()
+
+
+async def test_a_disk_that_hangs_under_an_arriving_snapshot_does_not_hold_up_the_end(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """b58: `quit` would never return, and no supervisor restart the node."""
+    one, two = await machines.start(1), await machines.start(2)
+    sink = _HungSink()
+    monkeypatch.setattr(two.node, "create_snapshot_sink", lambda snapshot: sink)
+    one.knows(two)
+    one.node.snapshot_bytes = b"data"
+    one.transport.send([snapshot_message(2, 1, b"data")])
+    try:
+        assert await asyncio.to_thread(sink.reached.wait, PATIENCE)
+        async with asyncio.timeout(PATIENCE):
+            await two.transport.stop(grace=0.1)
+        assert not sink.aborted.is_set()
+        assert "the disk did not take a snapshot" in caplog.text
+    finally:
+        sink.release.set()
+    # Once the disk is back, the rest is cleared away.
+    assert await asyncio.to_thread(sink.aborted.wait, PATIENCE)
 
 
 async def test_a_sender_that_fails_says_so_and_starts_over(
