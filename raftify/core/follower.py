@@ -11,7 +11,7 @@ from raftify.core.snapshot_handling import (
     wants_snapshot_now,
 )
 from raftify.core.types import INVALID_ID, Message, MessageType
-from raftify.errors import InvariantViolation, MalformedMessage, NoLeader, ProposalDropped
+from raftify.errors import InvariantViolation, NoLeader, ProposalDropped
 
 
 def handle_propose(core: RaftCore, message: Message) -> None:
@@ -56,25 +56,12 @@ def handle_append_entries(core: RaftCore, message: Message) -> None:
     """Append, if the logs match up to where the entries begin, and say how far they do now.
 
     If they do not match, the answer holds the last place where they still may (paper §5.3).
-
-    Raises:
-        MalformedMessage: the entries do not follow on the message's index, or on each other.
+    That they follow on each other has been checked (`well_formed`).
     """
     if wants_snapshot_now(core):
         send_request_snapshot(core)
         return
     log = core.raft_log
-    if message.entries and message.entries[0].index != message.index + 1:
-        raise MalformedMessage(
-            f"node {message.from_} sent entries from {message.entries[0].index} on as what follows "
-            f"entry {message.index}; acknowledging them would lose data"
-        )
-    indices = [entry.index for entry in message.entries]
-    if indices != list(range(message.index + 1, message.index + 1 + len(indices))):
-        raise MalformedMessage(
-            f"node {message.from_} sent entries that do not follow each other behind entry "
-            f"{message.index}; acknowledging them would lose data"
-        )
     response = Message(MessageType.APPEND_RESPONSE, to=message.from_)
     if message.index < log.committed:
         # Late or repeated: what is committed matches for sure.

@@ -124,9 +124,10 @@ class RaftLog:
             ) from error
 
     def match_term(self, index: int, term: int) -> bool:
-        """Say whether the entry at `index` is of `term`."""
+        """Say whether the log has an entry at `index`, and it is of `term`."""
         try:
-            return self.term(index) == term
+            # Beyond the end the term reads 0, which is nobody's.
+            return index <= self.last_index() and self.term(index) == term
         except (Compacted, Unavailable):
             return False
 
@@ -236,8 +237,7 @@ class RaftLog:
 
     def maybe_commit(self, index: int, term: int) -> bool:
         """Commit up to `index` if that is news and its entry is of `term` (paper §5.4.2)."""
-        # Beyond the end the term reads 0, which is nobody's.
-        if index > self.committed and term and self.match_term(index, term):
+        if index > self.committed and self.match_term(index, term):
             self.commit_to(index)
             return True
         return False

@@ -30,6 +30,7 @@ from raftify.core.types import (
     Role,
     Snapshot,
 )
+from raftify.core.well_formed import refuse_malformed
 from raftify.errors import (
     InvariantViolation,
     MalformedMessage,
@@ -139,7 +140,7 @@ class RawNode:
             StepLocalMessage: only the node itself may produce such a message.
             StepPeerNotFound: an answer from somebody who is no member.
             ProposalDropped: a proposal that cannot be taken.
-            MalformedMessage: it lacks what its type must have, or has no type that is known.
+            MalformedMessage: its type is not known, or it lacks or contradicts what the type asks.
         """
         msg_type = message.msg_type
         if msg_type not in _EVERY_TYPE:
@@ -150,6 +151,7 @@ class RawNode:
             raise StepPeerNotFound(f"{msg_type.name} from node {message.from_}, which is no member")
         if message.term == 0 and msg_type in _TERM_TYPES:
             raise MalformedMessage(f"{msg_type.name} from node {message.from_} has no term")
+        refuse_malformed(message)
         self.raft.step(message)
 
     @_guarded

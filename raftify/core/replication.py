@@ -154,8 +154,8 @@ def handle_append_response(core: RaftCore, message: Message) -> None:
     """Learn how far a follower is, commit what that allows, and send it more.
 
     Raises:
-        MalformedMessage: it acknowledges what the leader never had. Taken, it would count for
-            entries that are yet to be written.
+        MalformedMessage: it acknowledges what the leader never had, or wants a snapshot of it.
+            Taken, it would count for entries that are yet to be written.
     """
     progress = core.tracker.get(message.from_)
     if progress is None:
@@ -164,6 +164,13 @@ def handle_append_response(core: RaftCore, message: Message) -> None:
         raise MalformedMessage(
             f"node {message.from_} acknowledges entry {message.index}, but the leader's log ends "
             f"at {core.raft_log.last_index()}"
+        )
+    if max(message.request_snapshot, message.reject_hint) > core.raft_log.last_index() and (
+        message.request_snapshot != INVALID_INDEX
+    ):
+        raise MalformedMessage(
+            f"node {message.from_} wants a snapshot up to {message.request_snapshot} for its log "
+            f"up to {message.reject_hint}, but the leader's ends at {core.raft_log.last_index()}"
         )
     progress.recent_active = True
     progress.update_committed(message.commit)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from raftify.core.membership import post_conf_change
 from raftify.core.progress import ProgressState
 from raftify.core.raft_core import RaftCore
@@ -13,7 +15,7 @@ from raftify.core.types import (
     Role,
     Snapshot,
 )
-from raftify.errors import MalformedMessage, Rejected
+from raftify.errors import Rejected
 
 
 def request_snapshot(core: RaftCore) -> None:
@@ -66,9 +68,8 @@ def send_request_snapshot(core: RaftCore) -> None:
 
 def handle_snapshot(core: RaftCore, message: Message) -> None:
     """Take in a leader's snapshot, and say how far the log goes with it (paper §7)."""
-    if message.snapshot is None:
-        raise MalformedMessage(f"node {message.from_} sent a snapshot message without one")
-    restored = restore(core, message.snapshot)
+    # `well_formed` has refused a message without one.
+    restored = restore(core, cast("Snapshot", message.snapshot))
     index = core.raft_log.last_index() if restored else core.raft_log.committed
     core.send(Message(MessageType.APPEND_RESPONSE, to=message.from_, index=index))
 
