@@ -134,9 +134,12 @@ class Config:
             replace(settings, id=1, applied=0).validate()
         except ConfigError as error:
             faults.append(f"raft_config: {error}")
-        if settings.max_size_per_msg + MIB > self.max_grpc_message_bytes:
+        # The core counts entries without their tags and lengths: 2 bytes for one of at least 4.
+        least = settings.max_size_per_msg + settings.max_size_per_msg // 2 + MIB // 2
+        if self.max_grpc_message_bytes < least:
             faults.append(
-                "raft_config.max_size_per_msg must be below max_grpc_message_bytes by at least "
-                "1 MiB, or append messages could not be sent"
+                "max_grpc_message_bytes must be at least one and a half times "
+                f"raft_config.max_size_per_msg and 512 KiB, here {least}, or append messages of "
+                "many small entries could not be sent"
             )
         return faults

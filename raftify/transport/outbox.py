@@ -6,7 +6,6 @@ import asyncio
 from collections import deque
 
 from raftify.core.types import Message
-from raftify.wire.framing import message_size
 
 
 class Outbox:
@@ -27,9 +26,8 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, message: Message) -> bool:
-        """Add `message`; return whether there was room."""
-        size = message_size(message)
+    def put(self, message: Message, size: int) -> bool:
+        """Add `message` of that `message_size`; return whether there was room."""
         if self._waiting and (
             len(self._waiting) >= self._max_messages or self._bytes + size > self._max_bytes
         ):

@@ -33,6 +33,7 @@ from raftify.wire.framing import batch_to_wire, message_size
 #: Larger batches cost more an entry, since memory of that size is fetched from the kernel for each:
 #: measured with entries of 100 bytes at both ends, 1.3 us at 256 KiB, 1.6 at 512 KiB, 2.0 at 1 MiB.
 _BATCH_BYTES: Final = 1 << 18
+_AT_ONCE: Final = (0.0, 0.0)
 #: Seconds between attempts to reach a peer, before jitter.
 _RETRY: Final = (0.05, 0.2)
 #: The same after it refused us, which only an operator can mend.
@@ -70,7 +71,7 @@ class PeerStream:
         self.address = address
         self._peer_id = peer_id
         self._name = f"node {peer_id} at {address}"
-        self._metadata = peer_metadata(replace(handshake, to_id=peer_id))
+        self._handshake = replace(handshake, to_id=peer_id)
         self._config = config
         self._service = service
         self._source = source
@@ -84,21 +85,18 @@ class PeerStream:
         self._reported_at = -_REPORT_INTERVAL
         self._refusal: tuple[str, float] | None = None
         self._fault: tuple[str, float] | None = None
+        self._said_too_large: float | None = None
         self._task = self._loop.create_task(self._run(), name=f"raftify-peer-{peer_id}")
 
     # -- what the transport calls -----------------------------------------------------------
 
     def send(self, message: Message) -> None:
         """Put `message` into the outbox, or drop it and say so to the service."""
-        if message_size(message) > self._message_limit:
-            self._logger.error(
-                "a %s of %d bytes for %s does not fit into Config.max_grpc_message_bytes; dropped",
-                message.msg_type.name,
-                message_size(message),
-                self._name,
-            )
+        size = message_size(message)
+        if size > self._message_limit:
+            self._note_too_large(message, size)
             self._report_unreachable()
-        elif self._closing or not self._outbox.put(message):
+        elif self._closing or not self._outbox.put(message, size):
             self._report_unreachable()
 
     def report_loss(self) -> None:
@@ -121,7 +119,9 @@ class PeerStream:
             while not self._closing:
                 pause = _RETRY
                 try:
-                    pause = await self._converse(stub.Messages(metadata=self._metadata))
+                    self._handshake = replace(self._handshake, origin=self._service.origin())
+                    metadata = peer_metadata(self._handshake)
+                    pause = await self._converse(stub.Messages(metadata=metadata))
                 except Exception:
                     # The one boundary of this task: a bug here must not silence the node.
                     self._logger.exception("sending to %s failed; starting over", self._name)
@@ -140,7 +140,7 @@ class PeerStream:
             if await self._accepted(call):
                 self._note_connected()
                 await self._empty_outbox(call)
-                if self._closing and not call.done():
+                if (self._closing or self._is_outdated()) and not call.done():
                     await finish_writing(call)
             error = await ending
         except StreamEnded:
@@ -160,7 +160,7 @@ class PeerStream:
 
     async def _empty_outbox(self, call: _Call) -> None:
         outbox = self._outbox
-        while not call.done():
+        while not call.done() and not self._is_outdated():
             batch = outbox.take(self._batch_limit)
             if batch:
                 await write(call, batch_to_wire(batch))
@@ -170,7 +170,23 @@ class PeerStream:
                 # The end of the call and `close` set it too, and the conditions above see why.
                 await outbox.filled.wait()
 
+    def _is_outdated(self) -> bool:
+        # A joiner learns its cluster's origin while it talks; from then on it has to say it.
+        return self._handshake.origin != self._service.origin()
+
     # -- what it says -----------------------------------------------------------------------
+
+    def _note_too_large(self, message: Message, size: int) -> None:
+        # Raft sends it again and again.
+        now = self._loop.time()
+        if self._said_too_large is None or now > self._said_too_large + _REPEAT_INTERVAL:
+            self._said_too_large = now
+            self._logger.error(
+                "a %s of %d bytes for %s does not fit into Config.max_grpc_message_bytes; dropped",
+                message.msg_type.name,
+                size,
+                self._name,
+            )
 
     def _note_connected(self) -> None:
         # After a fault the connection is there all the time, and each attempt soon ends again.
@@ -182,6 +198,8 @@ class PeerStream:
     def _note_end(self, error: grpc.aio.AioRpcError | None) -> tuple[float, float]:
         if self._closing:
             return _RETRY
+        if error is None and self._is_outdated():
+            return _AT_ONCE
         typed = typed_error_in(error) if error is not None else None
         if isinstance(typed, PeerRefused):
             self._note_refusal(typed)

@@ -11,14 +11,25 @@ from raftify.wire import raft_service_pb2 as pb
 
 #: The most that a message's own fields (numbers, flags, tags) take beside entries and context.
 _FIXED_BYTES: Final = 128
-_PER_ENTRY_BYTES: Final = 6
+#: The most that the tag and the length of an entry take, by what the length is below.
+_SHORT: Final = 1 << 7
+_MEDIUM: Final = 1 << 14
+_SHORT_OVERHEAD, _MEDIUM_OVERHEAD, _LONG_OVERHEAD = 2, 3, 6
 
 
 def message_size(message: Message) -> int:
-    """Return an upper bound of the message's wire size in bytes; its entries are encoded by it."""
+    """Return an upper bound of the message's wire size in bytes; its entries are encoded by it.
+
+    For short entries it is exact, because the core fills messages by the size of entries alone:
+    with a bound that is loose, what it thinks fits would be dropped, again and again.
+    """
     size = _FIXED_BYTES + len(message.context)
     for entry in message.entries:
-        size += len(entry.encoded or codec.encode_entry(entry)) + _PER_ENTRY_BYTES
+        length = len(entry.encoded or codec.encode_entry(entry))
+        if length < _SHORT:
+            size += length + _SHORT_OVERHEAD
+        else:
+            size += length + (_MEDIUM_OVERHEAD if length < _MEDIUM else _LONG_OVERHEAD)
     if message.snapshot is not None:
         size += len(message.snapshot.data) + _FIXED_BYTES
         conf = message.snapshot.metadata.conf_state

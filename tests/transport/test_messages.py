@@ -8,6 +8,8 @@ import logging
 import pytest
 
 from raftify.config import Config
+from raftify.core.config import RaftConfig
+from raftify.core.entry_size import limit_size
 from raftify.core.types import Entry, MessageType
 from raftify.errors import (
     AddressInUse,
@@ -160,11 +162,35 @@ async def test_a_message_beyond_the_limit_is_dropped_and_reported(
     big = message(2, 1, 1)
     big.entries = [Entry(term=1, index=1, data=bytes(3 << 20))]
     with caplog.at_level(logging.ERROR):
-        one.transport.send([big, message(2, 1, 2)])
+        one.transport.send([big, big, message(2, 1, 2)])
         await two.node.until(lambda: two.node.received)
     assert [m.index for m in two.node.received] == [2]
     assert one.node.unreachable == [2]
-    assert "max_grpc_message_bytes" in caplog.text
+    # Once, though Raft sends the like for ever.
+    assert caplog.text.count("max_grpc_message_bytes") == 1
+
+
+async def test_the_most_entries_that_the_core_puts_into_a_message_get_through(
+    machines: Machines,
+) -> None:
+    """With the least room that Config allows; entries of one byte carry the most overhead."""
+    settings = RaftConfig(max_size_per_msg=4 << 20)
+    with pytest.raises(ConfigError, match="max_size_per_msg"):
+        Config(raft_config=settings, max_proposal_bytes=1 << 20, max_grpc_message_bytes=6 << 20)
+    config = Config(
+        raft_config=settings,
+        max_proposal_bytes=1 << 20,
+        max_grpc_message_bytes=(6 << 20) + (1 << 19),
+    )
+    one, two = await machines.start(1, config=config), await machines.start(2, config=config)
+    one.knows(two)
+    small = [Entry(term=3, index=i + 1, data=b"x") for i in range(700_000)]
+    full = message(2, 1, 0)
+    full.entries = limit_size(small, settings.max_size_per_msg)
+    assert len(full.entries) < len(small)
+    one.transport.send([full])
+    await two.node.until(lambda: two.node.received or one.node.unreachable)
+    assert [len(m.entries) for m in two.node.received] == [len(full.entries)]
 
 
 async def test_a_moved_peer_is_reached_at_its_new_address(machines: Machines) -> None:

@@ -123,6 +123,14 @@ class TestRoundTrips:
         """Batches are cut by it, and one beyond gRPC's limit would end the stream."""
         assert framing.message_size(message) >= framing.batch_to_wire([message]).ByteSize()
 
+    @pytest.mark.parametrize("size", [0, 1, 100, 118, 119, 16_000, 16_370, 1 << 20])
+    def test_the_size_said_is_close(self, size: int) -> None:
+        """What the core thinks fits into a message must not be taken for too large to send."""
+        entries = [Entry(term=3, index=1000 + i, data=bytes(size)) for i in range(20)]
+        append = Message(msg_type=MessageType.APPEND, to=2, from_=1, term=3, entries=entries)
+        real = framing.batch_to_wire([append]).ByteSize()
+        assert 0 <= framing.message_size(append) - real <= 128 + 20 * 3 * (size >= 16_384 - 10)
+
     @pytest.mark.parametrize("size", [0, 1, 127, 128, 16_383, 16_384, 3 << 20])
     def test_batches_of_every_length_of_length(self, size: int) -> None:
         batch = [Message(context=bytes(size)), Message(msg_type=MessageType.APPEND, index=1)]
