@@ -127,6 +127,9 @@ class Membership:
 
     Changing methods return a new value. Ids are never reused: `max_id` only grows, and a
     reservation whose node was removed is forgotten, so the same joiner gets a fresh id next time.
+
+    `origin` is the cluster's identity beyond its name, given when it was founded and never changed.
+    It is empty for a joiner until the membership arrives, and in stores of earlier versions.
     """
 
     index: int = 0
@@ -134,9 +137,10 @@ class Membership:
     peers: Mapping[int, Peer] = field(default_factory=dict)
     reservations: Mapping[str, int] = field(default_factory=dict)
     max_id: int = 0
+    origin: str = ""
 
     @classmethod
-    def of(cls, peers: Mapping[int, Peer], *, index: int) -> Membership:
+    def of(cls, peers: Mapping[int, Peer], *, index: int, origin: str = "") -> Membership:
         """Return the first membership of a static cluster."""
         learners = tuple(i for i in sorted(peers) if peers[i].initial_role is InitialRole.LEARNER)
         voters = tuple(i for i in sorted(peers) if i not in learners)
@@ -145,6 +149,7 @@ class Membership:
             conf_state=ConfState(voters=voters, learners=learners),
             peers=dict(peers),
             max_id=max(peers, default=0),
+            origin=origin,
         )
 
     def member_ids(self) -> frozenset[int]:
@@ -187,6 +192,7 @@ class Membership:
             peers={i: p for i, p in sorted(peers.items()) if i in members},
             reservations={k: i for k, i in self.reservations.items() if i not in gone},
             max_id=max(self.max_id, *members) if members else self.max_id,
+            origin=self.origin,
         )
 
     def with_addresses(self, changed: Iterable[Peer], *, index: int) -> Membership:

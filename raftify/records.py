@@ -136,6 +136,7 @@ def membership_to_wire(membership: Membership) -> pb.Membership:
             for identity, node_id in sorted(membership.reservations.items())
         ],
         max_id=membership.max_id,
+        origin=membership.origin,
     )
 
 
@@ -146,6 +147,7 @@ def membership_from_wire(wire: pb.Membership) -> Membership:
         peers={p.node_id: peer_from_wire(p) for p in wire.peers},
         reservations={r.identity: r.node_id for r in wire.reservations},
         max_id=wire.max_id,
+        origin=wire.origin,
     )
 
 

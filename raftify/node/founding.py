@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import uuid
+from hashlib import sha256
 from weakref import WeakSet
 
 from raftify.config import Config
 from raftify.errors import ConfigError, StorageForeign, StorageLocked
 from raftify.node.local_state import LocalState
-from raftify.peers import Address, InitialRole, Membership, Peer, ReservedId, check_node_id
+from raftify.peers import (
+    Address,
+    InitialRole,
+    Membership,
+    Peer,
+    Peers,
+    ReservedId,
+    check_node_id,
+)
 from raftify.storage.base import StableStorage, StoreIdentity
 
 #: Stores that a node of this process has and has not closed.
@@ -56,8 +66,8 @@ def prepare_store(
     check_node_id(node_id)
     identity = storage.identity()
     if identity is None:
-        membership = first_membership(node_id, address, config)
         incarnation = uuid.uuid4().hex
+        membership = first_membership(node_id, address, config, incarnation)
         storage.initialize(StoreIdentity(config.cluster_id, node_id, incarnation), membership)
         how = "to join a cluster" if not membership.peers else f"with {list(membership.peers)}"
         logger.info("node %d starts on a new store %s", node_id, how)
@@ -75,11 +85,18 @@ def prepare_store(
     logger.info("node %d resumes at index %d", node_id, storage.last_index())
 
 
-def first_membership(node_id: int, address: Address, config: Config) -> Membership:
+def first_membership(
+    node_id: int, address: Address, config: Config, incarnation: str
+) -> Membership:
+    """Return what a new store begins with; `incarnation` is the store's.
+
+    The founder of a cluster names it by its own store; the members of a static cluster, who found
+    it together, by what all of them were told.
+    """
     if isinstance(node_id, ReservedId):
         return Membership()
     if config.initial_peers is None:
-        return Membership.of({node_id: Peer(node_id, address)}, index=1)
+        return Membership.of({node_id: Peer(node_id, address)}, index=1, origin=incarnation)
     own = config.initial_peers.get(node_id)
     if own is None:
         raise ConfigError(
@@ -90,7 +107,14 @@ def first_membership(node_id: int, address: Address, config: Config) -> Membersh
             f"this node listens on {address}, but Config.initial_peers says {own.address} for "
             f"node {node_id}: the other nodes would not find it"
         )
-    return Membership.of(config.initial_peers, index=1)
+    origin = static_origin(config.cluster_id, config.initial_peers)
+    return Membership.of(config.initial_peers, index=1, origin=origin)
+
+
+def static_origin(cluster_id: str, peers: Peers) -> str:
+    """Return the origin of a static cluster: the same on every node that is told the same."""
+    told = [cluster_id, *((i, peers[i].address, peers[i].initial_role.value) for i in peers)]
+    return sha256(json.dumps(told).encode()).hexdigest()[:32]
 
 
 def waits_for_nobody(state: LocalState, storage: StableStorage, config: Config) -> bool:

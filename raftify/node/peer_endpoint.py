@@ -15,15 +15,15 @@ from raftify.node.local_state import LocalState
 from raftify.node.whereabouts import Whereabouts
 from raftify.records import SnapshotDescriptor, SnapshotSink
 from raftify.storage.base import StableStorage
-from raftify.transport.interface import Handshake
+from raftify.transport.interface import Handshake, check_origin
 
 
 class PeerEndpoint:
     """Implements `PeerService`. Messages go to the inbox and nowhere else.
 
-    `on_met(node_id, incarnation)` is called for a peer met for the first time, `on_refused` when a
-    member of the cluster refuses this node for good. Where callers say that they are goes to
-    `whereabouts`.
+    `on_met(node_id, incarnation)` is called for a peer met for the first time, `on_refused` when
+    the cluster refuses this node for good, see `report_refused`. Where callers say that they are
+    goes to `whereabouts`.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class PeerEndpoint:
         on_met: Callable[[int, str], None],
         whereabouts: Whereabouts,
         on_refused: Callable[[RaftifyError], None],
+        is_leaving: Callable[[], bool],
         logger: logging.Logger,
     ) -> None:
         self._state = state
@@ -48,6 +49,9 @@ class PeerEndpoint:
         self._on_met = on_met
         self._whereabouts = whereabouts
         self._on_refused = on_refused
+        self._is_leaving = is_leaving
+        #: Who refused this node for good.
+        self._refusers: set[int] = set()
         self._logger = logger
         self._incarnations = storage.known_incarnations()
         self.propose = api.propose
@@ -63,11 +67,14 @@ class PeerEndpoint:
         self._send_message = api.send_message
         self._replace_snapshot = api.replace_snapshot
 
+    def origin(self) -> str:
+        return self._state.membership.origin
+
     def greet(self, handshake: Handshake) -> None:
         """Check who calls.
 
         Raises:
-            PeerRefused: another cluster, or not meant for this node.
+            PeerRefused: another cluster, perhaps of the same name, or not meant for this node.
             NodeRemoved: the cluster has removed the caller.
             IncarnationMismatch: the caller's id is known with another store: its disk was wiped.
         """
@@ -77,6 +84,7 @@ class PeerEndpoint:
                 f"this node belongs to cluster {identity.cluster_id!r}, the caller to "
                 f"{handshake.cluster_id!r}: check the addresses and Config.cluster_id"
             )
+        check_origin(handshake.origin, self.origin(), identity.cluster_id)
         if handshake.to_id not in (0, identity.node_id):
             raise PeerRefused(
                 f"the caller looks for node {handshake.to_id}, and this is node "
@@ -138,9 +146,24 @@ class PeerEndpoint:
         self._late(lambda: self._report_snapshot(node_id, success))
 
     def report_refused(self, node_id: int, error: RaftifyError) -> None:
-        """Note that peer `node_id` refuses us; being removed or wiped ends this node."""
+        """Note that peer `node_id` refuses us.
+
+        Being removed or wiped ends this node once more than half of the others say so: what is at
+        one member's address may be a stranger. One is enough where this node has no membership to
+        compare with, knows of its own removal, or has asked for it.
+        """
         self._logger.warning("node %d refuses this node: %s", node_id, error)
-        if isinstance(error, NodeRemoved | IncarnationMismatch):
+        if not isinstance(error, NodeRemoved | IncarnationMismatch):
+            return
+        self._refusers.add(node_id)
+        own, membership = self._state.node_id, self._state.membership
+        others = membership.member_ids() - {own}
+        removed = was_removed(own, membership) or self._is_leaving()
+        if (
+            not others
+            or (removed and isinstance(error, NodeRemoved))
+            or 2 * len(self._refusers & others) > len(others)
+        ):
             self._on_refused(error)
 
     def report_damaged_snapshot(self, snapshot: Snapshot, error: Exception) -> None:

@@ -216,6 +216,7 @@ class RaftNode:
             on_met=self._on_met,
             whereabouts=self.whereabouts,
             on_refused=self._on_refused,
+            is_leaving=lambda: self.leaving,
             logger=self._logger,
         )
         await self._transport.start(handshake, endpoint)

@@ -15,7 +15,13 @@ from raftify.core.types import Message, MessageType
 from raftify.errors import AddressInUse, NodeStopped, PeerRefused, PeerUnreachable, RaftifyError
 from raftify.peers import Peer
 from raftify.testing.memory_remote import MemoryRemote
-from raftify.transport.interface import Handshake, PeerService, RemoteNode, Transport
+from raftify.transport.interface import (
+    Handshake,
+    PeerService,
+    RemoteNode,
+    Transport,
+    check_origin,
+)
 from raftify.wire.codec import message_from_wire, message_to_wire
 
 #: Pieces in which a snapshot's bytes are handed over.
@@ -97,7 +103,13 @@ class MemoryTransport(Transport):
             outbox.put_nowait(message)
 
     def connect(self, address: str, *, to_id: int = 0) -> RemoteNode:
-        return MemoryRemote(lambda: self._network.reach(self.address, address))
+        return MemoryRemote(lambda: self._reach(address))
+
+    def _reach(self, address: str) -> PeerService:
+        there = self._network.reach(self.address, address)
+        if self.service is not None:
+            check_origin(self.service.origin(), there.origin(), self._handshake.cluster_id)
+        return there
 
     async def stop(self, *, grace: float) -> None:
         self._network.listening.pop(self.address, None)
@@ -140,7 +152,8 @@ class MemoryTransport(Transport):
         if there is None or there.service is None:
             raise PeerUnreachable(f"nobody listens at {address}")
         hello = self._handshake
-        there.service.greet(replace(hello, to_id=to))
+        ours = self.service.origin() if self.service is not None else ""
+        there.service.greet(replace(hello, to_id=to, origin=ours))
         copied = message_from_wire(message_to_wire(message))
         if copied.msg_type is MessageType.SNAPSHOT:
             await self._send_snapshot(to, copied, there.service)

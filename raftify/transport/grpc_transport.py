@@ -28,6 +28,7 @@ from raftify.transport.stubs import register
 
 #: Seconds for the last bytes of calls that have ended already.
 _SERVER_GRACE: Final = 0.5
+_LAST_PORT: Final = 65_535
 
 
 class GrpcTransport(Transport):
@@ -130,6 +131,7 @@ class GrpcTransport(Transport):
             self._config,
             cluster_id=cluster_id,
             to_id=to_id,
+            origin=self._service.origin() if self._service is not None else "",
             on_closed=self._remotes.discard,
         )
         self._remotes.add(remote)
@@ -180,6 +182,12 @@ async def _check_address(address: str) -> None:
         ConfigError: it is no address of this machine, or not allowed.
     """
     host, _, port = address.rpartition(":")
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= _LAST_PORT):
+        # The resolver takes any number, and the kernel its last 16 bits.
+        raise ConfigError(
+            f"cannot listen at {address}: give host:port with a port from 1 to {_LAST_PORT}, or 0 "
+            "for a free one"
+        )
     try:
         found = await asyncio.get_running_loop().getaddrinfo(
             host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

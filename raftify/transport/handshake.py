@@ -10,7 +10,7 @@ import grpc
 
 from raftify.core.types import INVALID_ID
 from raftify.errors import PeerRefused
-from raftify.transport.interface import Handshake
+from raftify.transport.interface import Handshake, check_origin
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
@@ -19,6 +19,8 @@ FROM_KEY: Final = "raftify-from"
 INCARNATION_KEY: Final = "raftify-incarnation"
 TO_KEY: Final = "raftify-to"
 ADDRESS_KEY: Final = "raftify-address"
+#: The identity of the cluster beyond its name; empty, or not said, until the caller knows it.
+ORIGIN_KEY: Final = "raftify-origin"
 PROTOCOL_KEY: Final = "raftify-protocol"
 #: In the answer's initial metadata, once the handshake was accepted: who answers.
 ACCEPTED_KEY: Final = "raftify-accepted-by"
@@ -36,16 +38,19 @@ def peer_metadata(handshake: Handshake) -> Metadata:
         (INCARNATION_KEY, quote(handshake.from_incarnation)),
         (TO_KEY, str(handshake.to_id)),
         (ADDRESS_KEY, quote(handshake.from_address)),
+        (ORIGIN_KEY, quote(handshake.origin)),
     )
 
 
-def caller_metadata(cluster_id: str, to_id: int) -> Metadata:
+def caller_metadata(cluster_id: str, to_id: int, origin: str = "") -> Metadata:
     """Return what anyone may say in a call to a node; what is left out is not checked there."""
     metadata: Metadata = ((PROTOCOL_KEY, str(PROTOCOL_VERSION)),)
     if cluster_id:
         metadata += ((CLUSTER_KEY, quote(cluster_id)),)
     if to_id != INVALID_ID:
         metadata += ((TO_KEY, str(to_id)),)
+    if origin:
+        metadata += ((ORIGIN_KEY, quote(origin)),)
     return metadata
 
 
@@ -69,6 +74,7 @@ def read_handshake(metadata: Iterable[tuple[str, str | bytes]] | None) -> Handsh
         from_incarnation=unquote(said[INCARNATION_KEY]),
         to_id=_number(said, TO_KEY),
         from_address=unquote(said.get(ADDRESS_KEY, "")),
+        origin=unquote(said.get(ORIGIN_KEY, "")),
     )
 
 
@@ -77,8 +83,12 @@ def is_accepted(answer: grpc.aio.Metadata) -> bool:
     return answer.get(ACCEPTED_KEY) is not None
 
 
-def check_caller(metadata: Iterable[tuple[str, str | bytes]] | None, own: Handshake) -> None:
+def check_caller(
+    metadata: Iterable[tuple[str, str | bytes]] | None, own: Handshake, *, origin: str
+) -> None:
     """Check what a client or tool says about whom it wants; it may say nothing.
+
+    `origin` is that of our cluster, empty until known.
 
     Raises:
         PeerRefused: it wants another cluster or another node.
@@ -92,6 +102,7 @@ def check_caller(metadata: Iterable[tuple[str, str | bytes]] | None, own: Handsh
             f"this node belongs to cluster {own.cluster_id!r}, and the caller looks for "
             f"{cluster_id!r}: check the address"
         )
+    check_origin(unquote(said.get(ORIGIN_KEY, "")), origin, own.cluster_id)
     to_id = _number(said, TO_KEY) if TO_KEY in said else INVALID_ID
     if to_id not in (INVALID_ID, own.from_id):
         raise PeerRefused(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from raftify.core.types import ConfChangeV2, Message, Snapshot
-from raftify.errors import RaftifyError
+from raftify.errors import PeerRefused, RaftifyError
 from raftify.peers import ClusterJoinTicket, ClusterView, Membership, Peer
 from raftify.records import SnapshotSink
 
@@ -23,7 +23,8 @@ class Handshake:
     """Said at the start of every call between nodes. A mismatch is refused with PeerRefused.
 
     `from_address` is where the caller can be reached; a node that has no membership yet answers
-    there.
+    there. `origin` is the cluster's identity beyond its name (`Membership.origin`), empty until
+    known; a transport asks `PeerService.origin` for ours at the start of each call.
     """
 
     cluster_id: str
@@ -31,6 +32,17 @@ class Handshake:
     from_incarnation: str
     to_id: int
     from_address: str = ""
+    origin: str = ""
+
+
+def check_origin(theirs: str, ours: str, cluster_id: str) -> None:
+    """Raise PeerRefused if both origins are known and differ: two clusters have the same name."""
+    if theirs and ours and theirs != ours:
+        raise PeerRefused(
+            f"the caller is of another cluster of the same name, {cluster_id!r} (origin {theirs}, "
+            f"ours {ours}): check the addresses, and give each cluster a cluster_id of its own; "
+            "the nodes of one static cluster must all be given the same initial_peers"
+        )
 
 
 class NodeApi(Protocol):
@@ -93,6 +105,10 @@ class RemoteNode(NodeApi, Protocol):
 
 class PeerService(NodeApi, Protocol):
     """What a node offers to its transport beside NodeApi: the peers' side."""
+
+    def origin(self) -> str:
+        """Return the `Membership.origin` of this node's cluster, or an empty string until known."""
+        ...
 
     def greet(self, handshake: Handshake) -> None:
         """Check who calls; raise PeerRefused with what is wrong and what to do."""

@@ -42,13 +42,14 @@ class GrpcRemoteNode:
         *,
         cluster_id: str = "",
         to_id: int = 0,
+        origin: str = "",
         on_closed: Callable[[GrpcRemoteNode], None] | None = None,
     ) -> None:
         self.address = address
         self._config = config
         self._cluster_id = cluster_id
         self._to_id = to_id
-        self._metadata = caller_metadata(cluster_id, to_id)
+        self._metadata = caller_metadata(cluster_id, to_id, origin)
         self._dialer = Dialer(address, config)
         self._proposals = ProposalStream(address, config, self._dialer, self._metadata)
         self._on_closed = on_closed
@@ -166,8 +167,8 @@ class GrpcRemoteNode:
 
         Raises:
             PeerUnreachable: it was not sent; or it was, and would have changed nothing.
-            OutcomeUnknown: it may have been sent, and no answer came.
-            MalformedMessage: the answer cannot be read.
+            OutcomeUnknown: it may have been sent, and no answer came that can be read.
+            MalformedMessage: the answer cannot be read, and the call changed nothing.
             RaftifyError: what the node answered.
         """
         loop = asyncio.get_running_loop()
@@ -187,7 +188,8 @@ class GrpcRemoteNode:
         else:
             if answer is not None:
                 return answer
-            failure = MalformedMessage(f"the answer of {self.address} cannot be read")
+            kind = OutcomeUnknown if changes_something else MalformedMessage
+            failure = kind(f"the answer of {self.address} cannot be read")
         raise failure
 
     def _closed_meanwhile(self, changes_something: bool) -> RaftifyError:  # noqa: FBT001 - private

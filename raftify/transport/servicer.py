@@ -188,7 +188,9 @@ class RaftServicer(RaftServiceServicer):
         try:
             self._check_open()
             if calls is self._other_calls:
-                check_caller(context.invocation_metadata(), self._own)
+                check_caller(
+                    context.invocation_metadata(), self._own, origin=self._service.origin()
+                )
             return await work()
         except RaftifyError as error:
             await abort(context, error)

@@ -149,7 +149,6 @@ class SnapshotSender:
         return False
 
     async def _transfer(self, peer_id: int, message: Message, snapshot: Snapshot) -> int:
-        own = self._handshake
         async with AsyncExitStack() as stack:
             file = await self._open(snapshot)
             if file is not None:
@@ -158,7 +157,9 @@ class SnapshotSender:
                 open_channel(self._addresses[peer_id], self._config)
             )
             call: _Call = stub_of(channel).InstallSnapshot(
-                metadata=peer_metadata(replace(own, to_id=peer_id)),
+                metadata=peer_metadata(
+                    replace(self._handshake, to_id=peer_id, origin=self._service.origin())
+                ),
                 timeout=self._config.snapshot_timeout,
             )
             stack.callback(call.cancel)

@@ -110,18 +110,20 @@ class Reservation(_message.Message):
     def __init__(self, identity: _Optional[str] = ..., node_id: _Optional[int] = ...) -> None: ...
 
 class Membership(_message.Message):
-    __slots__ = ("index", "conf_state", "peers", "reservations", "max_id")
+    __slots__ = ("index", "conf_state", "peers", "reservations", "max_id", "origin")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     CONF_STATE_FIELD_NUMBER: _ClassVar[int]
     PEERS_FIELD_NUMBER: _ClassVar[int]
     RESERVATIONS_FIELD_NUMBER: _ClassVar[int]
     MAX_ID_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
     index: int
     conf_state: _eraftpb_pb2.ConfState
     peers: _containers.RepeatedCompositeFieldContainer[Peer]
     reservations: _containers.RepeatedCompositeFieldContainer[Reservation]
     max_id: int
-    def __init__(self, index: _Optional[int] = ..., conf_state: _Optional[_Union[_eraftpb_pb2.ConfState, _Mapping]] = ..., peers: _Optional[_Iterable[_Union[Peer, _Mapping]]] = ..., reservations: _Optional[_Iterable[_Union[Reservation, _Mapping]]] = ..., max_id: _Optional[int] = ...) -> None: ...
+    origin: str
+    def __init__(self, index: _Optional[int] = ..., conf_state: _Optional[_Union[_eraftpb_pb2.ConfState, _Mapping]] = ..., peers: _Optional[_Iterable[_Union[Peer, _Mapping]]] = ..., reservations: _Optional[_Iterable[_Union[Reservation, _Mapping]]] = ..., max_id: _Optional[int] = ..., origin: _Optional[str] = ...) -> None: ...
 
 class InternalCommand(_message.Message):
     __slots__ = ("reserve_id_for", "set_addresses")

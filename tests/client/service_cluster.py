@@ -118,6 +118,9 @@ class ServedNode:
 
     # -- the peers' side, which these nodes do not use ----------------------------------------
 
+    def origin(self) -> str:
+        return ""
+
     def greet(self, handshake: Handshake) -> None:
         raise AssertionError("nobody calls as a peer here")
 

@@ -97,6 +97,7 @@ class FakeNode:
     open_file: Callable[[], BinaryIO] | None = None
 
     def __post_init__(self) -> None:
+        self.cluster_origin = ""
         self.received: list[Message] = []
         self.batches = 0
         self.unreachable: list[int] = []
@@ -125,6 +126,9 @@ class FakeNode:
         task.add_done_callback(self._notifying.discard)
 
     # -- PeerService ------------------------------------------------------------------------
+
+    def origin(self) -> str:
+        return self.cluster_origin
 
     def greet(self, handshake: Handshake) -> None:
         if handshake.cluster_id != CLUSTER:
