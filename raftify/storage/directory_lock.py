@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from pathlib import Path
+from typing import Final
 
 from raftify.errors import StorageError, StorageLocked
 
@@ -25,6 +27,10 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+#: What the system says when another has the lock; anything else means that it cannot lock.
+_TAKEN: Final = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES})
+
+
 class DirectoryLock:
     """Holds the lock file of a directory until released; the system does so if the process dies.
 
@@ -36,30 +42,57 @@ class DirectoryLock:
 
         Raises:
             StorageLocked: it is locked already, by this process or another.
+            StorageError: it cannot be opened, or the file system has no locks.
         """
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise StorageError(f"cannot open the lock file {path}: {error.strerror}") from error
+        self._held = True
+        _held_here.add(self)
         try:
             _lock(self._descriptor)
         except OSError as error:
-            owner = os.read(self._descriptor, 32).decode("ascii", "replace").strip()
-            os.close(self._descriptor)
-            raise StorageLocked(
-                f"{path.parent} is open already, in {_describe(owner)}: stop that node first, or "
-                "give this one a directory of its own"
-            ) from error
-        os.ftruncate(self._descriptor, 0)
-        os.write(self._descriptor, str(os.getpid()).encode())
-        self._held = True
+            refusal = self._refusal(path, error)
+            self.release()
+            raise refusal from error
+        # Only for the message that others get: a full disk must not matter here.
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._descriptor, 0)
+            os.write(self._descriptor, str(os.getpid()).encode())
+
+    def _refusal(self, path: Path, error: OSError) -> StorageError:
+        if error.errno not in _TAKEN:
+            return StorageError(
+                f"cannot lock {path}: {error.strerror or error}. The log directory must be on a "
+                "file system with locks"
+            )
+        owner = os.read(self._descriptor, 32).decode("ascii", "replace").strip()
+        return StorageLocked(
+            f"{path.parent} is open already, in {_describe(owner)}: stop that node first, or "
+            "give this one a directory of its own"
+        )
 
     def release(self) -> None:
         """Let others have it. Harmless the second time."""
         if self._held:
             self._held = False
+            _held_here.discard(self)
             with contextlib.suppress(OSError):
                 os.close(self._descriptor)
+
+
+_held_here: Final[set[DirectoryLock]] = set()
+
+
+def _leave_to_parent() -> None:
+    """Close the inherited descriptors: each would hold its lock after the parent's death."""
+    for lock in [*_held_here]:
+        lock.release()
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def _describe(owner: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +21,7 @@ from raftify.errors import (
     StorageLocked,
     StorageTooNew,
 )
-from raftify.storage import LmdbStorage, LogReader, WriteBatch
+from raftify.storage import LmdbStorage, LogReader, WriteBatch, directory_lock
 from raftify.storage import lmdb_schema as schema
 from tests.storage.making import IDENTITY, MEMBERS, make_entries
 from tests.storage.raw import get_raw, put_raw
@@ -68,6 +70,47 @@ def test_another_process_keeps_us_out_until_it_ends(tmp_path: Path) -> None:
             LmdbStorage.create(tmp_path)
         other.kill()
         other.wait()
+    LmdbStorage.create(tmp_path).close()
+
+
+_FORK_AND_DIE = """
+import os, signal, sys
+from raftify.storage import LmdbStorage
+storage = LmdbStorage.create(sys.argv[1])
+child = os.fork()
+if child == 0:
+    signal.pause()
+print(child, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_of_a_node_does_not_keep_its_directory(tmp_path: Path) -> None:
+    """A lock belongs to the open file, and a forked child inherits that."""
+    script = [sys.executable, "-c", _FORK_AND_DIE, str(tmp_path)]
+    with subprocess.Popen(script, stdout=subprocess.PIPE) as node:
+        assert node.stdout is not None
+        child = int(node.stdout.readline())
+        try:
+            node.wait()
+            LmdbStorage.create(tmp_path).close()
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.ENOLCK, errno.EIO])
+def test_a_file_system_without_locks_is_not_another_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def fail(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(directory_lock, "_lock", fail)
+        with pytest.raises(StorageError, match=os.strerror(number)) as caught:
+            LmdbStorage.create(tmp_path)
+    assert not isinstance(caught.value, StorageLocked)
     LmdbStorage.create(tmp_path).close()
 
 
