@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,8 +41,9 @@ _T = TypeVar("_T")
 _COMPACTION_RUNS: Final = 1024
 _RUNS_PER_WRITE: Final = 64
 _TRANSACTIONS_UNTIL_REUSE: Final = 2
-#: How often a reader looks again when a write has just changed what it was about to read.
-_READ_ATTEMPTS: Final = 10_000
+#: How many seconds a reader waits for a commit that it sees already to be shown: microseconds,
+#: but that the machine may do something else in between.
+_SHOWN_WITHIN: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,8 @@ class LmdbStorage(StableStorage):
         self._logger = logger
         self._cache_bytes = config.entry_cache_bytes
         self._writing = threading.Lock()
+        # Notified whenever `_view` was replaced.
+        self._shown = threading.Condition()
         contents = directory.contents
         self._identity = contents.identity
         self._incarnations = contents.incarnations
@@ -255,7 +257,9 @@ class LmdbStorage(StableStorage):
         with self._writing:
             if self._view is None:
                 return
-            self._view = None
+            with self._shown:
+                self._view = None
+                self._shown.notify_all()
             self._env.close()
             self._lock.release()
 
@@ -280,7 +284,10 @@ class LmdbStorage(StableStorage):
 
     def _show(self, state: LogState, cache: EntryCache, generation: int) -> None:
         """Let readers see what has just been committed."""
-        self._view = _View(state, cache, generation, self._env.last_txn_id())
+        view = _View(state, cache, generation, self._env.last_txn_id())
+        with self._shown:
+            self._view = view
+            self._shown.notify_all()
 
     def _show_change(self, view: _View, change: LogChange, sizes: Sequence[int]) -> None:
         cache, generation = view.cache, view.generation
@@ -366,7 +373,7 @@ class LmdbStorage(StableStorage):
         Raises:
             _Stale: entries that `view` has were replaced or discarded meanwhile.
         """
-        for _ in range(_READ_ATTEMPTS):
+        while True:
             current = self._current()
             if current.generation != view.generation or low <= current.state.before_index:
                 raise _Stale
@@ -376,5 +383,13 @@ class LmdbStorage(StableStorage):
                     runs = records.read_runs(self._env, txn, low, high, max_bytes)
                     self._last_run = (view.generation, runs[-1])
                     return runs
-            time.sleep(0)
-        raise StorageError(f"{self._env.path} was changed behind the back of this process")
+            self._await_another(current)
+
+    def _await_another(self, view: _View) -> None:
+        """Wait until `view` is no longer what readers see; a commit has made it old already."""
+        with self._shown:
+            if not self._shown.wait_for(lambda: self._view is not view, _SHOWN_WITHIN):
+                raise StorageError(
+                    f"{self._env.path} was changed behind the back of this process: let nothing "
+                    "else write to it, and start again"
+                )

@@ -11,6 +11,7 @@ import errno
 import io
 import os
 import secrets
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,15 +47,20 @@ def from_os_error(error: OSError, path: Path, doing: str) -> StorageError:
 
 
 def sync_directory(path: Path) -> None:
-    """Make the names in directory `path` durable. A system that cannot does it by itself."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError:
+    """Make the names in directory `path` durable; raise StorageError if that fails.
+
+    Windows has no such call.
+    """
+    if sys.platform == "win32":
         return
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise from_os_error(error, path, "sync the directory") from error
 
 
 class SnapshotFiles:
@@ -230,9 +236,10 @@ class FileSink:
 
 
 class CheckedFile(io.RawIOBase):
-    """A file that compares its checksum with the descriptor's when it is read to the end in order.
+    """A file that gives out no end, and nothing out of order, that the checksum does not vouch for.
 
-    A snapshot with a flipped bit must not become the state of this node, or of a follower.
+    A snapshot with a flipped bit must not become the state of this node, or of a follower. Read in
+    order it is checked on the way; before the first seek elsewhere it is read as a whole.
     """
 
     def __init__(self, path: Path, descriptor: SnapshotDescriptor) -> None:
@@ -241,7 +248,7 @@ class CheckedFile(io.RawIOBase):
         self._descriptor = descriptor
         self._file = path.open("rb", buffering=0)
         self._crc32 = 0
-        # How far it was read without a gap; None once a seek made the checksum meaningless.
+        # How far it was read without a gap; None once the whole file was found to be right.
         self._checked: int | None = 0
 
     def readable(self) -> bool:
@@ -264,12 +271,24 @@ class CheckedFile(io.RawIOBase):
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Go to `offset`; raise StorageDamaged if that meant to read on without a checksum."""
         position = self._file.seek(offset, whence)
+        if self._checked in (None, position):
+            return position
         if position == 0:
             self._checked, self._crc32 = 0, 0
-        elif position != self._checked:
-            self._checked = None
+        else:
+            self._check_whole()
+            self._file.seek(position)
         return position
+
+    def _check_whole(self) -> None:
+        self._file.seek(0)
+        self._checked, self._crc32 = 0, 0
+        buffer = bytearray(_READ_BYTES)
+        while self.readinto(buffer):
+            pass
+        self._checked = None
 
     def tell(self) -> int:
         return self._file.tell()
