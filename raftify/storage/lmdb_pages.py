@@ -232,8 +232,10 @@ class _PageChecker:
     def _check_free_list(self) -> None:
         """Check that no page counts as free and as used: it would be overwritten in use."""
         for _, data in self._records(self._meta.free, _BIG_DATA):
+            if len(data) < _NUMBER.size:
+                raise self._damaged(self._meta.free.root)
             count = _NUMBER.unpack_from(data)[0]
-            if len(data) < 8 * (count + 1):
+            if len(data) < _NUMBER.size * (count + 1):
                 raise self._damaged(self._meta.free.root)
             pages: Sequence[int] = struct.unpack_from(f"<{count}Q", data, 8)
             if not pages:
@@ -275,11 +277,12 @@ class _PageChecker:
     def _check_header(self, number: int, page: bytes, kind: int) -> int:
         """Return how many nodes the page has."""
         found, _, flags, lower, upper = _HEADER.unpack_from(page)
-        is_sound = found == number and flags == kind and _HEADER.size < lower <= upper <= self._size
-        if not is_sound:
+        # Each node has two bytes below `lower`; no page in use is without any.
+        count, rest = divmod(lower - _HEADER.size, 2)
+        is_sound = found == number and flags == kind and count > 0 and not rest
+        if not is_sound or not lower <= upper <= self._size:
             raise self._damaged(number)
-        count: int = (lower - _HEADER.size) // 2
-        return count
+        return int(count)
 
     def _check_node(
         self, number: int, page: bytes, offset: int, allowed: int
@@ -315,6 +318,8 @@ class _PageChecker:
         return self._read(number, _HEADER.size + size)[_HEADER.size :]
 
     def _read(self, number: int, size: int | None = None) -> bytes:
+        if number > self._meta.last_page:
+            raise self._damaged(number)
         size = self._size if size is None else size
         self._file.seek(number * self._size)
         data = self._file.read(size)

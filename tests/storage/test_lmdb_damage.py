@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from raftify.core.types import HardState
 from raftify.errors import StorageDamaged, StorageError
 from raftify.records import SnapshotDescriptor
 from raftify.storage import LmdbStorage, LogReader, WriteBatch
+from raftify.storage.lmdb_pages import check_pages
 from raftify.wire.codec import encode_entry
 from tests.storage.making import IDENTITY, MEMBERS, make_entries, make_snapshot
 
@@ -123,6 +125,70 @@ def test_a_damaged_snapshot_file_is_found(tmp_path: Path, harm: str) -> None:
         ):
             opened.read(size)
         storage.close()
+
+
+@pytest.mark.parametrize("offsets", [[4990], [4990, 10], [10], [-1], [1, 1], [5000, 0]], ids=str)
+def test_a_seek_does_not_lead_around_the_checksum(tmp_path: Path, offsets: list[int]) -> None:
+    """As readers of archives do: the index at the end first, then parts in any order."""
+    storage = LmdbStorage.create(tmp_path)
+    storage.initialize(IDENTITY, MEMBERS)
+    storage.write(WriteBatch(entries=make_entries(2, 10), hard_state=HardState(1, 0, 9)))
+    snapshot = make_snapshot(storage, 9, data=bytes(range(250)) * 20)
+    storage.save_snapshot(snapshot)
+
+    def read() -> bytes:
+        with storage.open_snapshot(snapshot) as opened:
+            for offset in offsets:
+                opened.seek(offset, os.SEEK_SET if offset >= 0 else os.SEEK_END)
+            return opened.read()
+
+    assert read() == (bytes(range(250)) * 20)[offsets[-1] :]
+    [file] = (tmp_path / "snapshots").iterdir()
+    data = bytearray(file.read_bytes())
+    data[2500] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(StorageDamaged, match=file.name):
+        read()
+    storage.close()
+
+
+def test_pages_that_point_anywhere_are_damage(tmp_path: Path) -> None:
+    """No value in a page's head, in its nodes or in the list of free pages brings another error."""
+    make_log(tmp_path)
+    file = tmp_path / "log.mdb"
+    sound = file.read_bytes()
+    check_pages(file, full=True)
+    rng = random.Random(5)
+    numbers = [0, 1, 2, 1 << 40, 1 << 52, 1 << 63, (1 << 64) - 1]
+    found = 0
+    for number in range(len(sound) // PAGE):
+        page = sound[number * PAGE : (number + 1) * PAGE]
+        lower, upper = struct.unpack_from("<HH", page, 12)
+        nodes = []
+        if page[10:12] in (b"\1\0", b"\2\0") and 16 < lower <= upper <= PAGE:
+            nodes = [*struct.unpack_from(f"<{(lower - 16) // 2}H", page, 16)]
+        words = [
+            (at, "<H", value) for at in (10, 12, 14, 16) for value in (0, 1, 15, 17, 18, 65535)
+        ]
+        for node in rng.sample(nodes, min(3, len(nodes))):
+            key_size = struct.unpack_from("<H", page, node + 6)[0]
+            words += [(node + at, "<H", value) for at in (0, 2, 4, 6) for value in (0, 1, 65535)]
+            if node + 16 + key_size <= PAGE:
+                words += [(node + 8 + key_size, "<Q", value) for value in numbers]
+        for at, form, value in words:
+            changed = struct.pack(form, value)
+            start = number * PAGE + at
+            with file.open("r+b", buffering=0) as raw:
+                raw.seek(start)
+                raw.write(changed)
+                try:
+                    check_pages(file, full=True)
+                except StorageDamaged:
+                    found += 1
+                raw.seek(start)
+                raw.write(sound[start : start + len(changed)])
+    assert file.read_bytes() == sound
+    assert found > 100
 
 
 @pytest.mark.parametrize("kind", ["flip", "zero"])
