@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -61,8 +62,14 @@ def _sizes_on_disk(directory: Path) -> dict[str, int]:
     for file in sorted(directory.rglob("*")):
         with suppress(FileNotFoundError):  # the running node may remove a snapshot just now
             if file.is_file():
-                sizes[str(file.relative_to(directory))] = file.stat().st_blocks * _BLOCK_BYTES
+                sizes[str(file.relative_to(directory))] = _size_on_disk(file.stat())
     return sizes
+
+
+def _size_on_disk(status: os.stat_result) -> int:
+    # Windows does not say how many blocks a file has.
+    blocks: int | None = getattr(status, "st_blocks", None)
+    return status.st_size if blocks is None else blocks * _BLOCK_BYTES
 
 
 def _snapshot_values(snapshot: Snapshot) -> dict[str, object] | None:
