@@ -37,6 +37,8 @@ from raftify.wire.errors_codec import error_from_wire
 #: Bytes of proposals in one message, unless one alone is larger.
 _BATCH_BYTES: Final = 1 << 20
 _PER_ITEM_BYTES: Final = 32
+#: What a waiting proposal takes here beside its data: itself and its future.
+_PER_WAITING_BYTES: Final = 512
 #: Deadlines are looked at this often at most, in seconds.
 _SWEEP_INTERVAL: Final = 0.02
 #: Seconds for the results that were on their way when the stream ended.
@@ -90,7 +92,7 @@ class ProposalStream:
         self._last_id += 1
         proposal = _Proposal(self._last_id, data, loop.time() + timeout, future)
         self._unsent.append(proposal)
-        self._unsent_bytes += len(data)
+        self._unsent_bytes += len(data) + _PER_WAITING_BYTES
         self._wake.set()
         if self._task is None or self._task.done():
             self._task = loop.create_task(self._run(), name=f"raftify-propose-{self._address}")
@@ -197,7 +199,7 @@ class ProposalStream:
             if len(proposal.data) > room and not first:
                 break
             unsent.popleft()
-            self._unsent_bytes -= len(proposal.data)
+            self._unsent_bytes -= len(proposal.data) + _PER_WAITING_BYTES
             left = proposal.deadline - now
             if proposal.future.done() or left <= 0:
                 # Cancelled, or late; the sweep tells the late ones.

@@ -77,14 +77,11 @@ async def test_a_peer_that_restarts_on_its_port_is_reached_again(machines: Machi
     await two.transport.stop(grace=0)
     await one.node.until(lambda: one.node.unreachable)
     again = await machines.start(2, port=two.port)
-    loop = asyncio.get_running_loop()
-    began = loop.time()
     # Raft repeats what it does not see acknowledged; so does this test, until something arrives.
-    while not again.node.received:
-        one.transport.send([message(2, 1, 2)])
-        async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(PATIENCE):
+        while not again.node.received:
+            one.transport.send([message(2, 1, 2)])
             await asyncio.sleep(0.01)
-    assert loop.time() - began < 2.0
     assert {m.index for m in again.node.received} == {2}
 
 
@@ -243,6 +240,17 @@ async def test_an_address_of_another_machine_is_a_setting_that_is_wrong() -> Non
     transport = GrpcTransport("192.0.2.1:60061", Config(), LOGGER)
     with pytest.raises(ConfigError, match=r"192\.0\.2\.1"):
         await transport.start(handshake_of(1), FakeNode(1))
+
+
+@pytest.mark.parametrize("port", ["70000", "65536", "-1", "", "x", "\uff11"])
+async def test_a_port_that_is_none_is_a_setting_that_is_wrong(port: str) -> None:
+    """The kernel would take 70000 for 4464, and no peer ever find the node."""
+    transport = GrpcTransport(f"127.0.0.1:{port}", Config(), LOGGER)
+    try:
+        with pytest.raises(ConfigError, match="from 1 to 65535"):
+            await transport.start(handshake_of(1), FakeNode(1))
+    finally:
+        await transport.stop(grace=0)
 
 
 class TestRefusals:

@@ -225,6 +225,11 @@ class TestDeadlines:
         assert await futures[1] == b"done"
 
 
+async def _outcome(future: asyncio.Future[bytes]) -> object:
+    [outcome] = await asyncio.gather(future, return_exceptions=True)
+    return outcome
+
+
 class TestLimits:
     async def test_a_proposal_beyond_the_limit(self, one: Running) -> None:
         config = Config(max_proposal_bytes=1 << 20, max_grpc_message_bytes=2 << 20)
@@ -235,10 +240,23 @@ class TestLimits:
         await remote.close()
 
     async def test_more_waiting_than_the_outbox_holds(self) -> None:
-        remote = connect(f"127.0.0.1:{free_port()}", Config(outbox_bytes=1000))
+        remote = connect(f"127.0.0.1:{free_port()}", Config(outbox_bytes=2000))
         futures = [remote.propose(bytes(600), timeout=60) for _ in range(3)]
         outcomes = await asyncio.gather(*futures, return_exceptions=True)
         assert [type(o) for o in outcomes] == [PeerUnreachable, PeerUnreachable, Overloaded]
+        await remote.close()
+
+    async def test_empty_proposals_take_room_too(self) -> None:
+        """Each is an object and a future: without end they would be the end of the process."""
+        remote = connect(f"127.0.0.1:{free_port()}", Config(outbox_bytes=10_000))
+        futures = [remote.propose(b"", timeout=60) for _ in range(1000)]
+        outcomes = await asyncio.gather(*futures, return_exceptions=True)
+        kinds = [type(o) for o in outcomes]
+        waited = kinds.count(PeerUnreachable)
+        assert 0 < waited < 50
+        assert kinds == [PeerUnreachable] * waited + [Overloaded] * (1000 - waited)
+        # What has gone gives its room back.
+        assert isinstance(await _outcome(remote.propose(b"", timeout=60)), PeerUnreachable)
         await remote.close()
 
     async def test_the_node_reads_no_further_than_it_answers(

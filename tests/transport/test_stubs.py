@@ -77,6 +77,7 @@ async def babbling_server() -> AsyncIterator[str]:
 
     handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
         "ReadIndex": grpc.unary_unary_rpc_method_handler(one_answer),
+        "LeaveJoint": grpc.unary_unary_rpc_method_handler(one_answer),
         "ProposeStream": grpc.stream_stream_rpc_method_handler(answers),
     }
     server = grpc.aio.server()
@@ -96,6 +97,9 @@ async def test_an_answer_that_cannot_be_read() -> None:
         remote = connect(address, Config())
         with pytest.raises(MalformedMessage, match=address):
             await remote.read_index(timeout=5)
+        # The node may well have done it: who repeats it must know.
+        with pytest.raises(OutcomeUnknown, match=address):
+            await remote.leave_joint(timeout=5)
         await remote.close()
 
 
