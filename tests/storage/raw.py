@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import lmdb
@@ -18,6 +19,15 @@ def put_raw(directory: Path, database: bytes, key: bytes, value: bytes | None) -
                 assert txn.delete(key, db=handle)
             else:
                 txn.put(key, value, db=handle)
+
+
+def append_raw(directory: Path, database: bytes, items: Iterable[tuple[bytes, bytes]]) -> None:
+    """Put many records, in the order of their keys and behind all others, in one transaction."""
+    path = str(directory / "log.mdb")
+    with lmdb.open(path, map_size=1 << 30, subdir=False, max_dbs=4) as env:
+        handle = env.open_db(database)
+        with env.begin(write=True, db=handle) as txn, txn.cursor() as cursor:
+            cursor.putmulti(items, append=True)
 
 
 def get_raw(directory: Path, database: bytes, key: bytes) -> bytes:

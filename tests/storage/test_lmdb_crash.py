@@ -19,7 +19,8 @@ from raftify.storage import LmdbStorage, LogReader, MemStorage, WriteBatch
 from tests.storage.crash_writer import describe, take_step
 from tests.storage.making import IDENTITY, MEMBERS, make_entries, make_snapshot
 
-ROUNDS = 12
+#: RAFTIFY_SOAK multiplies how much is tried, for a run without hurry.
+ROUNDS = 6 * int(os.environ.get("RAFTIFY_SOAK", "1"))
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 
 import hypothesis.strategies as st
@@ -164,7 +165,9 @@ class LmdbMachine(StorageMachine):
         self.directory.cleanup()
 
 
-_SETTINGS = settings(max_examples=40, stateful_step_count=40, deadline=None)
+#: RAFTIFY_SOAK multiplies how much is tried, for a run without hurry.
+_EXAMPLES = 20 * int(os.environ.get("RAFTIFY_SOAK", "1"))
+_SETTINGS = settings(max_examples=_EXAMPLES, stateful_step_count=40, deadline=None)
 
 TestMemStorageModel = StorageMachine.TestCase
 TestMemStorageModel.settings = _SETTINGS
