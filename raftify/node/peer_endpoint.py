@@ -39,6 +39,7 @@ class PeerEndpoint:
         whereabouts: Whereabouts,
         on_refused: Callable[[RaftifyError], None],
         is_leaving: Callable[[], bool],
+        ask_others: Callable[[], None],
         logger: logging.Logger,
     ) -> None:
         self._state = state
@@ -50,6 +51,7 @@ class PeerEndpoint:
         self._whereabouts = whereabouts
         self._on_refused = on_refused
         self._is_leaving = is_leaving
+        self._ask_others = ask_others
         #: Who refused this node for good.
         self._refusers: set[int] = set()
         self._logger = logger
@@ -155,6 +157,7 @@ class PeerEndpoint:
         self._logger.warning("node %d refuses this node: %s", node_id, error)
         if not isinstance(error, NodeRemoved | IncarnationMismatch):
             return
+        is_new = node_id not in self._refusers
         self._refusers.add(node_id)
         own, membership = self._state.node_id, self._state.membership
         others = membership.member_ids() - {own}
@@ -165,6 +168,9 @@ class PeerEndpoint:
             or 2 * len(self._refusers & others) > len(others)
         ):
             self._on_refused(error)
+        elif is_new:
+            # A node that hears from its leader would call nobody else.
+            self._ask_others()
 
     def report_damaged_snapshot(self, snapshot: Snapshot, error: Exception) -> None:
         """Have a fresh snapshot take the place of one whose file cannot be read."""

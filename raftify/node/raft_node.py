@@ -217,6 +217,7 @@ class RaftNode:
             whereabouts=self.whereabouts,
             on_refused=self._on_refused,
             is_leaving=lambda: self.leaving,
+            ask_others=self._standing.call_everybody,
             logger=self._logger,
         )
         await self._transport.start(handshake, endpoint)

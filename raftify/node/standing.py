@@ -68,6 +68,10 @@ class Standing:
                 "node %d was removed from the cluster; it stops once another member confirms it",
                 self._state.node_id,
             )
+        self.call_everybody()
+
+    def call_everybody(self) -> None:
+        """Send every member a word, to hear whether it refuses this node."""
         # It says nothing that a member could not say, so that it does no harm where it is believed.
         self._transport.send(
             [
