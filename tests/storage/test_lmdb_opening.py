@@ -77,11 +77,10 @@ _FORK_AND_DIE = """
 import os, signal, sys
 from raftify.storage import LmdbStorage
 storage = LmdbStorage.create(sys.argv[1])
-child = os.fork()
-if child == 0:
-    signal.pause()
-print(child, flush=True)
-os.kill(os.getpid(), signal.SIGKILL)
+if os.fork() == 0:
+    print(os.getpid(), flush=True)
+    os.kill(os.getppid(), signal.SIGKILL)
+signal.pause()
 """
 
 
