@@ -16,7 +16,7 @@ async def test_a_stream_is_opened_anew_once_the_origin_is_known(machines: Machin
         said.append(handshake.origin)
         greet(handshake)
 
-    two.node.greet = listen  # type: ignore[method-assign] - the fake's own check goes on
+    two.node.greet = listen  # type: ignore[method-assign]  # the fake's own check goes on
     one.knows(two)
     one.transport.send([message(2, 1, index=1)])
     await two.node.until(lambda: len(two.node.received) == 1)
