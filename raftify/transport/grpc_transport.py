@@ -26,6 +26,10 @@ from raftify.transport.snapshot_sender import SnapshotSender
 from raftify.transport.status import settle
 from raftify.transport.stubs import register
 
+#: Servers whose own tasks were cancelled, as `asyncio.run` does with all tasks when the program
+#: fails. To stop such a server crashes CPython 3.11 (grpc.aio's tasks are Cython coroutines, and
+#: throwing into one that ended reads freed memory), so it is left to the end of the process.
+_ABANDONED: Final[list[grpc.aio.Server]] = []
 #: Seconds for the last bytes of calls that have ended already.
 _SERVER_GRACE: Final = 0.5
 _LAST_PORT: Final = 65_535
@@ -56,6 +60,7 @@ class GrpcTransport(Transport):
         self._logger = logger
         self._source = source if source is not None else random.Random()
         self._server: grpc.aio.Server | None = None
+        self._serving: set[asyncio.Task[object]] = set()
         self._servicer: RaftServicer | None = None
         self._handshake: Handshake | None = None
         self._service: PeerService | None = None
@@ -81,8 +86,9 @@ class GrpcTransport(Transport):
             self.port = server.add_insecure_port(self._listen_address)
         except RuntimeError as error:
             raise _in_use(self._listen_address) from error
+        before = asyncio.all_tasks()
         await server.start()
-        self._server = server
+        self._server, self._serving = server, asyncio.all_tasks() - before
         self._snapshots = SnapshotSender(
             handshake=handshake,
             config=self._config,
@@ -154,6 +160,9 @@ class GrpcTransport(Transport):
             await self._servicer.close(grace=max(deadline - loop.time(), 0))
         if self._server is not None:
             server, self._server = self._server, None
+            if any(task.cancelled() for task in self._serving):
+                _ABANDONED.append(server)
+                return
             # Nothing is under way any more; without a grace gRPC reports even that as an error.
             await server.stop(_SERVER_GRACE)
 
