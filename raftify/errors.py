@@ -212,7 +212,10 @@ class MalformedMessage(TransportError):
 
 
 class NodeStopped(RaftifyError):
-    """The node is not running, or stopped while the request was under way."""
+    """The node is not running, or stopped while the request was under way.
+
+    What was under way may have been applied, or may be applied by the other nodes.
+    """
 
 
 class StateMachineError(RaftifyError):

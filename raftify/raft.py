@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from random import Random
@@ -85,6 +86,11 @@ class Raft:
         if not isinstance(logger, logging.Logger | logging.LoggerAdapter):
             raise ConfigError(f"logger is {type(logger).__name__}, no logging.Logger")
         address = Address.parse(raft_addr)
+        if address.host in ("0.0.0.0", "[::]"):  # noqa: S104 - refused, not bound
+            raise ConfigError(
+                f"raft_addr {address} names no machine: the other nodes reach this one by it, so "
+                "give the address or name they know it by"
+            )
         if not isinstance(log_storage, StableStorage):
             raise ConfigError(
                 f"log_storage is {type(log_storage).__name__}, no storage: use LmdbStorage.create"
@@ -228,8 +234,7 @@ class Raft:
         """
         payload = data.encode() if isinstance(data, AbstractLogEntry) else data
         node = self._node
-        if timeout is None:
-            timeout = node.config.proposal_timeout
+        timeout = _seconds(timeout, node.config.proposal_timeout)
         return await node.leader.call(
             lambda leader, left: leader.propose(payload, timeout=left),
             timeout=timeout,
@@ -246,7 +251,7 @@ class Raft:
             NoLeader, DeadlineExceeded: not within `timeout` seconds.
         """
         node, loop = self._node, asyncio.get_running_loop()
-        timeout = node.config.proposal_timeout if timeout is None else timeout
+        timeout = _seconds(timeout, node.config.proposal_timeout)
         deadline = loop.time() + timeout
         index = await node.leader.call(
             lambda leader, left: leader.read_index(timeout=left),
@@ -291,8 +296,7 @@ class Raft:
             change = ConfChangeV2(change.transition, change.changes, encode_peers(named))
         wanted = change
         node = self._node
-        if timeout is None:
-            timeout = node.config.conf_change_request_timeout
+        timeout = _seconds(timeout, node.config.conf_change_request_timeout)
         return await node.leader.call(
             lambda leader, left: leader.change_config(wanted, timeout=left),
             timeout=timeout,
@@ -331,7 +335,7 @@ class Raft:
             DeadlineExceeded: none was within `timeout` seconds.
         """
         state = self._node.state
-        timeout = self._node.config.proposal_timeout if timeout is None else timeout
+        timeout = _seconds(timeout, self._node.config.proposal_timeout)
         await state.wait_until(lambda: bool(state.leader_id), timeout=timeout, what="an election")
         return state.leader_id
 
@@ -342,7 +346,7 @@ class Raft:
             TransferRejected: it is no voter, or did not take over within an election timeout.
         """
         node = self._node
-        timeout = node.config.conf_change_request_timeout if timeout is None else timeout
+        timeout = _seconds(timeout, node.config.conf_change_request_timeout)
         await node.leader.call(
             lambda leader, left: leader.transfer_leader(node_id, timeout=left),
             timeout=timeout,
@@ -355,14 +359,14 @@ class Raft:
         Returns when the campaign has begun; the votes decide.
         """
         node = self._node
-        await node.api.campaign(timeout=node.config.request_timeout if timeout is None else timeout)
+        await node.api.campaign(timeout=_seconds(timeout, node.config.request_timeout))
 
     # -- operation --------------------------------------------------------------------------
 
     async def make_snapshot(self, *, timeout: float | None = None) -> int:
         """Take a snapshot of this node's state machine now; return the index it covers."""
         node = self._node
-        timeout = node.config.snapshot_timeout if timeout is None else timeout
+        timeout = _seconds(timeout, node.config.snapshot_timeout)
         return await node.api.create_snapshot(timeout=timeout)
 
     def state_machine(self) -> AbstractStateMachine:
@@ -375,3 +379,14 @@ class Raft:
     def inspect(self) -> dict[str, object]:
         """Return the node's inner state as plain values, for people and for tests."""
         return self._node.report()
+
+
+def _seconds(timeout: float | None, default: float) -> float:
+    """Return the time to wait; raise ConfigError unless it is one."""
+    if timeout is None:
+        return default
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+        raise ConfigError(f"timeout is a number of seconds, not {timeout!r}")
+    if not 0 < timeout < math.inf:
+        raise ConfigError(f"timeout must be a number of seconds above 0, not {timeout!r}")
+    return timeout

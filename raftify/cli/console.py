@@ -12,12 +12,21 @@ from rich.table import Table
 from rich.text import Text
 
 
+class PipedConsole(Console):
+    """A console whose broken pipe is the caller's to judge; rich would end the program with 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def make_console() -> Console:
     """Return a console on standard output: coloured on a terminal, plain and unwrapped in a pipe.
 
     Markup is off: what a table shows comes from logs and from the network.
     """
-    return Console(file=sys.stdout, markup=False, highlight=False, emoji=False, soft_wrap=False)
+    return PipedConsole(
+        file=sys.stdout, markup=False, highlight=False, emoji=False, soft_wrap=False
+    )
 
 
 def print_json(value: object) -> None:

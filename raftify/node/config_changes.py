@@ -30,6 +30,7 @@ def prepare(change: ConfChangeV2, membership: Membership) -> ConfChangeV2 | None
         if single.change_type is not ConfChangeType.REMOVE_NODE:
             _check_joiner(single.node_id, peers.get(single.node_id), membership)
     _check_addresses(peers.values(), membership)
+    _check_voters_left(change, membership)
     needed = [s for s in change.changes if not _in_force(s, peers.get(s.node_id), membership)]
     if not needed:
         return None
@@ -69,6 +70,20 @@ def _check_joiner(node_id: int, peer: Peer | None, membership: Membership) -> No
             f"node {node_id} is a member already, with another store (incarnation "
             f"{known.incarnation}, not {peer.incarnation}). If its disk was lost, remove node "
             f"{node_id} from the cluster and join again with a new id"
+        )
+
+
+def _check_voters_left(change: ConfChangeV2, membership: Membership) -> None:
+    voters = set(membership.conf_state.voters)
+    for single in change.changes:
+        if single.change_type is ConfChangeType.ADD_NODE:
+            voters.add(single.node_id)
+        else:
+            voters.discard(single.node_id)
+    if not voters:
+        raise ConfChangeRejected(
+            "the change would leave no voter: add one in the same change; to stop the last node "
+            "of a cluster use `quit`"
         )
 
 

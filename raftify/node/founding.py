@@ -97,6 +97,8 @@ def first_membership(
         return Membership()
     if config.initial_peers is None:
         return Membership.of({node_id: Peer(node_id, address)}, index=1, origin=incarnation)
+    if all(p.initial_role is InitialRole.LEARNER for p in config.initial_peers.values()):
+        raise ConfigError("Config.initial_peers has learners only: a cluster needs a voter")
     own = config.initial_peers.get(node_id)
     if own is None:
         raise ConfigError(

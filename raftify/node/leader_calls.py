@@ -59,6 +59,7 @@ class LeaderCalls:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         refusal: Exception | None = None
+        await self._state.check_started()
         while True:
             target = await self._leader(deadline, what, refusal)
             try:

@@ -219,6 +219,7 @@ class LocalApi:
     async def create_snapshot(self, *, timeout: float) -> int:
         loop, state = asyncio.get_running_loop(), self._state
         deadline = loop.time() + timeout
+        await state.check_started()
         await state.wait_until(
             lambda: state.applied >= state.membership.index,
             timeout=timeout,
@@ -252,6 +253,7 @@ class LocalApi:
             self._raw.campaign()
             future.set_result(None)
 
+        await self._state.check_started()
         await self._ask(campaign, timeout, leader_only=False)
 
     # -- the way to the core ----------------------------------------------------------------

@@ -88,6 +88,17 @@ class LocalState:
             return NodeStopped(f"node {self.node_id} stopped because of: {self.failure}")
         return NodeStopped(f"node {self.node_id} is {self.running}")
 
+    async def check_started(self) -> None:
+        """Raise NodeStopped if nobody has started `run`, which would be waited for in vain."""
+        if self.running is RunningState.NEW:
+            # A task that was made just now begins with the next round of the event loop.
+            await asyncio.sleep(0)
+        if self.running is RunningState.NEW:
+            raise NodeStopped(
+                f"node {self.node_id} does not run: start it with "
+                "asyncio.create_task(raft.run()) or `async with raft`"
+            )
+
     async def wait_until(self, holds: Callable[[], bool], *, timeout: float, what: str) -> None:
         """Return once `holds()` is true.
 

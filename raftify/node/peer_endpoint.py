@@ -129,8 +129,10 @@ class PeerEndpoint:
         peer = self._state.membership.peers.get(node_id)
         known = (peer.incarnation if peer else "") or self._incarnations.get(node_id, "")
         if not known:
-            self._incarnations[node_id] = incarnation
-            self._on_met(node_id, incarnation)
+            # Strangers come in any number; only who belongs here is worth a place on the disk.
+            if self._state.membership.is_member(node_id):
+                self._incarnations[node_id] = incarnation
+                self._on_met(node_id, incarnation)
         elif known != incarnation:
             raise IncarnationMismatch(
                 f"node {node_id} came with another store than before (incarnation {incarnation}, "

@@ -88,7 +88,9 @@ class GrpcTransport(Transport):
             raise _in_use(self._listen_address) from error
         before = asyncio.all_tasks()
         await server.start()
-        self._server, self._serving = server, asyncio.all_tasks() - before
+        self._server = server
+        # Others may have begun tasks meanwhile; gRPC's own are known by their coroutine's name.
+        self._serving = {t for t in asyncio.all_tasks() - before if _is_of_a_server(t)}
         self._snapshots = SnapshotSender(
             handshake=handshake,
             config=self._config,
@@ -181,6 +183,11 @@ def connect(address: str, config: Config, *, cluster_id: str = "", to_id: int = 
     node refuses every call with PeerRefused. `await remote.close()` at the end.
     """
     return GrpcRemoteNode(address, config, cluster_id=cluster_id, to_id=to_id)
+
+
+def _is_of_a_server(task: asyncio.Task[object]) -> bool:
+    name: str = getattr(task.get_coro(), "__qualname__", "")
+    return name == "AioServer._server_main_loop"
 
 
 async def _check_address(address: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from raftify.errors import (
     StorageForeign,
     TransferRejected,
 )
-from raftify.peers import Peers
+from raftify.peers import InitialRole, Peer, Peers
 from raftify.raft import Raft
 from tests.cluster.local_cluster import LocalCluster, free_address, make_config
 from tests.cluster.machines import PlainTally, Tally
@@ -425,3 +426,37 @@ async def test_quitting_answers_everyone_who_waits(tmp_path: Path) -> None:
         for task in (*waiting, reading):
             with pytest.raises(NodeStopped):
                 await task
+
+
+@pytest.mark.parametrize("timeout", [float("nan"), float("inf"), 0, -1, "5", True])
+async def test_a_timeout_that_is_no_time_is_refused(tmp_path: Path, timeout: Any) -> None:
+    async with LocalCluster(tmp_path) as cluster:
+        node = await cluster.found()
+        for call in (node.raft.read_index, node.raft.wait_for_leader, node.raft.make_snapshot):
+            with pytest.raises(ConfigError, match="timeout"):
+                await call(timeout=timeout)
+        with pytest.raises(ConfigError, match="timeout"):
+            await node.raft.propose(b"x", timeout=timeout)
+
+
+async def test_a_node_that_nobody_runs_says_so_at_once(tmp_path: Path) -> None:
+    storage = LocalCluster(tmp_path).storage(tmp_path / "log")
+    raft = Raft.bootstrap(1, free_address(), storage, Tally(), make_config())
+    for call in (raft.propose(b"x"), raft.read_index(), raft.make_snapshot(), raft.campaign()):
+        with pytest.raises(NodeStopped, match="does not run: start it"):
+            await call
+    await raft.quit()
+
+
+async def test_an_address_that_names_no_machine_is_refused(tmp_path: Path) -> None:
+    storage = LocalCluster(tmp_path).storage(tmp_path / "log")
+    with pytest.raises(ConfigError, match="names no machine"):
+        Raft.bootstrap(1, "0.0.0.0:60061", storage, Tally(), make_config())
+    storage.close()
+
+
+async def test_a_cluster_of_learners_is_refused(tmp_path: Path) -> None:
+    address = free_address()
+    peers = Peers([Peer(1, address, initial_role=InitialRole.LEARNER)])
+    with pytest.raises(ConfigError, match="needs a voter"):
+        LocalCluster(tmp_path).start(1, address, initial_peers=peers)
