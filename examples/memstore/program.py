@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import logging
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 
@@ -78,8 +79,14 @@ async def serve(
         RaftifyError: the node failed while it ran.
     """
     stop = _stop_on_signals()
+    try:
+        # Before the node becomes a member: a member that then cannot start is a dead voter.
+        listening = _listen(web_server) if web_server is not None else None
+    except CannotStart:
+        await raft.quit()
+        raise
     node = asyncio.create_task(raft.run(), name="raft")
-    start = asyncio.create_task(_start(raft, store, web_server, join), name="start")
+    start = asyncio.create_task(_start(raft, store, listening, join), name="start")
     try:
         await asyncio.wait((node, stop, start), return_when=asyncio.FIRST_COMPLETED)
         if start.done():
@@ -95,36 +102,49 @@ async def serve(
         await asyncio.wait((start,))
         if not node.done():
             await raft.quit()
+        elif not node.cancelled():
+            node.exception()  # what the start met is told already, and was caused by it
+        if listening is not None:
+            listening.close()
     await node
 
 
 async def _start(
     raft: Raft,
     store: HashStore,
-    web_server: str | None,
+    listening: socket.socket | None,
     join: Callable[[], Awaitable[None]] | None,
 ) -> web.AppRunner:
     try:
         if join is not None:
             await join()
-        return await _start_web(raft, store, web_server)
+        return await _start_web(raft, store, listening)
     except RaftifyError as error:
         raise CannotStart(f"{type(error).__name__}: {error}") from error
 
 
-async def _start_web(raft: Raft, store: HashStore, web_server: str | None) -> web.AppRunner:
+async def _start_web(
+    raft: Raft, store: HashStore, listening: socket.socket | None
+) -> web.AppRunner:
     runner = web.AppRunner(StoreApi(raft, store).application(), access_log=None)
     await runner.setup()
-    if web_server is None:
-        return runner
-    address = Address.parse(web_server)
-    try:
-        await web.TCPSite(runner, address.host.strip("[]"), address.port).start()
-    except OSError as error:
-        await runner.cleanup()
-        raise CannotStart(f"cannot answer HTTP on {web_server}: {error.strerror}") from error
-    print(f"node {raft.get_id()} answers HTTP on http://{web_server}", flush=True)
+    if listening is not None:
+        await web.SockSite(runner, listening).start()
+        host, port = listening.getsockname()[:2]
+        print(f"node {raft.get_id()} answers HTTP on http://{host}:{port}", flush=True)
     return runner
+
+
+def _listen(web_server: str) -> socket.socket:
+    """Return a socket that listens at `web_server`; raise CannotStart if that cannot be."""
+    try:
+        address = Address.parse(web_server)
+        family = socket.AF_INET6 if address.host.startswith("[") else socket.AF_INET
+        return socket.create_server((address.host.strip("[]"), address.port), family=family)
+    except RaftifyError as error:
+        raise CannotStart(f"--web-server: {error}") from error
+    except OSError as error:
+        raise CannotStart(f"cannot answer HTTP on {web_server}: {error.strerror}") from error
 
 
 def _raise_as_cannot_start(node: asyncio.Task[None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import errno
 import logging
 import random
@@ -26,10 +27,6 @@ from raftify.transport.snapshot_sender import SnapshotSender
 from raftify.transport.status import settle
 from raftify.transport.stubs import register
 
-#: Servers whose own tasks were cancelled, as `asyncio.run` does with all tasks when the program
-#: fails. To stop such a server crashes CPython 3.11 (grpc.aio's tasks are Cython coroutines, and
-#: throwing into one that ended reads freed memory), so it is left to the end of the process.
-_ABANDONED: Final[list[grpc.aio.Server]] = []
 #: Seconds for the last bytes of calls that have ended already.
 _SERVER_GRACE: Final = 0.5
 _LAST_PORT: Final = 65_535
@@ -163,7 +160,7 @@ class GrpcTransport(Transport):
         if self._server is not None:
             server, self._server = self._server, None
             if any(task.cancelled() for task in self._serving):
-                _ABANDONED.append(server)
+                _leave_alone(server)
                 return
             # Nothing is under way any more; without a grace gRPC reports even that as an error.
             await server.stop(_SERVER_GRACE)
@@ -183,6 +180,17 @@ def connect(address: str, config: Config, *, cluster_id: str = "", to_id: int = 
     node refuses every call with PeerRefused. `await remote.close()` at the end.
     """
     return GrpcRemoteNode(address, config, cluster_id=cluster_id, to_id=to_id)
+
+
+def _leave_alone(server: grpc.aio.Server) -> None:
+    """Keep a server whose own tasks were cancelled as it is, until the process ends.
+
+    `asyncio.run` cancels all tasks when the program returns or fails. Stopping such a server then
+    crashes CPython 3.11 (grpc.aio's tasks are Cython coroutines, and throwing into one that ended
+    reads freed memory); freeing it makes gRPC complain of the closed event loop. So one reference
+    is never given back.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(server))
 
 
 def _is_of_a_server(task: asyncio.Task[object]) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from examples.children import TOP, free_ports
+from raftify import create_client
 from tests.examples.memstore_node import MemstoreNode, grown_cluster
 from tests.examples.processes import names_in
 
@@ -173,6 +174,20 @@ async def test_what_keeps_a_node_from_starting_is_said_in_one_line(tmp_path: Pat
             "--peer-addr", f"127.0.0.1:{silent}", "--join-timeout", "0.5",
         )  # fmt: skip
         assert f"127.0.0.1:{silent}" in line
+
+
+async def test_who_cannot_start_has_not_become_a_member(tmp_path: Path) -> None:
+    """A dead voter in every failed attempt would soon leave no quorum."""
+    async with MemstoreNode(tmp_path / "a") as running, MemstoreNode(tmp_path / "b") as other:
+        await running.start()
+        join = ("--peer-addr", running.raft_addr)
+        assert "cannot answer HTTP on" in await cannot_start(
+            other, *join, "--web-server", running.web_addr
+        )
+        assert "--web-server: " in await cannot_start(other, *join, "--web-server", "foo")
+        async with create_client(running.raft_addr) as client:
+            view = await client.get_peers()
+        assert sorted(view.membership.peers) == [1]
 
 
 @pytest.mark.skipif(
