@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+
+import raftify
 from raftify import ClusterJoinTicket, Config, LmdbStorage, Raft
 
 FOUNDER_ID = 1
@@ -38,3 +44,17 @@ def node_id_for(storage: LmdbStorage, ticket: ClusterJoinTicket | None) -> int:
         return ticket.reserved_id
     identity = storage.identity()
     return identity.node_id if identity is not None else FOUNDER_ID
+
+
+def run_node(
+    run: Callable[[str, str | None, str], Coroutine[None, None, None]], *, description: str | None
+) -> None:
+    """Run `run(raft_addr, peer_addr, log_dir)` with what the command line says."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--raft-addr", required=True)
+    parser.add_argument("--peer-addr")
+    parser.add_argument("--log-dir", required=True)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    with asyncio.Runner(loop_factory=raftify.new_event_loop) as runner:
+        runner.run(run(arguments.raft_addr, arguments.peer_addr, arguments.log_dir))

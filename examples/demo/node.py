@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import json
 import logging
 from typing import Self
 
-import raftify
 from examples.children import serve_commands
-from examples.joining import node_id_for, request_ticket
+from examples.joining import node_id_for, request_ticket, run_node
 from raftify import AbstractStateMachine, Config, LmdbStorage, Raft
 
 logger = logging.getLogger("demo")
@@ -72,16 +69,5 @@ async def run(raft_addr: str, peer_addr: str | None, log_dir: str) -> None:
         await serve_commands({"state": state, "propose": propose, "times_applied": times_applied})
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--raft-addr", required=True)
-    parser.add_argument("--peer-addr")
-    parser.add_argument("--log-dir", required=True)
-    arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    with asyncio.Runner(loop_factory=raftify.new_event_loop) as runner:
-        runner.run(run(arguments.raft_addr, arguments.peer_addr, arguments.log_dir))
-
-
 if __name__ == "__main__":
-    main()
+    run_node(run, description=__doc__)
