@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from random import Random
 from types import TracebackType
@@ -13,24 +12,26 @@ from typing import Self
 
 from raftify import joining, leaving
 from raftify.config import Config
-from raftify.core.types import ConfChangeV2
 from raftify.errors import (
     ConfigError,
     NodeStopped,
     RaftifyError,
 )
+from raftify.facade.leadership import Leadership
+from raftify.facade.log import Log
+from raftify.facade.members import Members
+from raftify.facade.operation import Operation
 from raftify.node.founding import prepare_store, release_store, take_store
 from raftify.node.local_state import RunningState
 from raftify.node.raft_node import RaftNode
-from raftify.peers import Address, ClusterJoinTicket, Membership, Peers
-from raftify.records import decode_peers, encode_peers
-from raftify.state_machine import AbstractLogEntry, AbstractStateMachine
+from raftify.peers import Address, ClusterJoinTicket
+from raftify.state_machine import AbstractStateMachine
 from raftify.storage.base import StableStorage
 from raftify.transport.grpc_transport import GrpcTransport
 from raftify.transport.interface import Transport
 
 
-class Raft:
+class Raft(Log, Members, Leadership, Operation):
     """A node of a Raft cluster.
 
     Make it with `bootstrap`, run it with `run` in a task or by `async with`, and use it from the
@@ -216,177 +217,3 @@ class Raft:
             NoLeader: no leader took it within `timeout` seconds.
         """
         await joining.join(self._node, tickets, timeout=timeout)
-
-    # -- log --------------------------------------------------------------------------------
-
-    async def propose(
-        self, data: bytes | AbstractLogEntry, *, timeout: float | None = None
-    ) -> bytes:
-        """Replicate one entry; return what the state machine's `apply` returned for it.
-
-        On a follower it goes to the leader. Without a leader it waits for one.
-
-        Raises:
-            NoLeader: no leader took it within `timeout` seconds; it was not appended.
-            ProposalTooLarge, Overloaded: it was not appended.
-            LeadershipLost, DeadlineExceeded: it may take effect later, or never.
-            NodeStopped: the node ended first.
-        """
-        payload = data.encode() if isinstance(data, AbstractLogEntry) else data
-        node = self._node
-        timeout = _seconds(timeout, node.config.proposal_timeout)
-        return await node.leader.call(
-            lambda leader, left: leader.propose(payload, timeout=left),
-            timeout=timeout,
-            what="the proposal",
-        )
-
-    async def read_index(self, *, timeout: float | None = None) -> int:
-        """Return once the local state machine holds everything acknowledged before the call.
-
-        A read of the state machine after it is linearizable (thesis 6.4), on every node. Returns
-        the index that was waited for.
-
-        Raises:
-            NoLeader, DeadlineExceeded: not within `timeout` seconds.
-        """
-        node, loop = self._node, asyncio.get_running_loop()
-        timeout = _seconds(timeout, node.config.proposal_timeout)
-        deadline = loop.time() + timeout
-        index = await node.leader.call(
-            lambda leader, left: leader.read_index(timeout=left),
-            timeout=timeout,
-            what="the read",
-            repeatable=True,
-        )
-        await node.state.wait_until(
-            lambda: node.state.applied >= index,
-            timeout=max(deadline - loop.time(), 0),
-            what=f"applying up to index {index}",
-        )
-        return index
-
-    # -- membership -------------------------------------------------------------------------
-
-    async def change_config(
-        self,
-        change: ConfChangeV2,
-        peers: Mapping[int, str] | None = None,
-        *,
-        timeout: float | None = None,
-    ) -> Membership:
-        """Change the configuration; return the membership that it led to.
-
-        Several changes at once go through a joint configuration; unless the transition is explicit,
-        the call returns after that was left again.
-
-        Args:
-            change: what to add, demote or remove.
-            peers: the addresses of the nodes that are new.
-
-        Raises:
-            PendingConfChange: another change is under way.
-            ConfChangeRejected: it is impossible, or an address is missing.
-            NoLeader: no leader took it within `timeout` seconds.
-        """
-        if not isinstance(change, ConfChangeV2):
-            raise ConfigError(f"a ConfChangeV2 is wanted, not {type(change).__name__}")
-        if peers:
-            named = [*decode_peers(change.context), *Peers(peers).values()]
-            change = ConfChangeV2(change.transition, change.changes, encode_peers(named))
-        wanted = change
-        node = self._node
-        timeout = _seconds(timeout, node.config.conf_change_request_timeout)
-        return await node.leader.call(
-            lambda leader, left: leader.change_config(wanted, timeout=left),
-            timeout=timeout,
-            what="the configuration change",
-        )
-
-    async def leave_joint(self, *, timeout: float | None = None) -> Membership:
-        """Leave a joint configuration that was entered explicitly (thesis 4.3)."""
-        return await self.change_config(ConfChangeV2(), timeout=timeout)
-
-    def get_peers(self) -> Peers:
-        """Return the members with their addresses, as this node knows them."""
-        return Peers(self._node.state.membership.peers.values())
-
-    def get_cluster_size(self) -> int:
-        """Return the number of members, learners included."""
-        return len(self._node.state.membership.member_ids())
-
-    # -- leadership -------------------------------------------------------------------------
-
-    def is_leader(self) -> bool:
-        """Say whether this node believes to lead. Not a linearizable check: see `read_index`."""
-        return self._node.state.is_leader
-
-    def get_id(self) -> int:
-        return self._node.state.node_id
-
-    def get_leader_id(self) -> int:
-        """Return the leader's id as this node knows it; 0 while it knows of none."""
-        return self._node.state.leader_id
-
-    async def wait_for_leader(self, *, timeout: float | None = None) -> int:
-        """Return the leader's id once one is known.
-
-        Raises:
-            DeadlineExceeded: none was within `timeout` seconds.
-        """
-        state = self._node.state
-        timeout = _seconds(timeout, self._node.config.proposal_timeout)
-        await state.wait_until(lambda: bool(state.leader_id), timeout=timeout, what="an election")
-        return state.leader_id
-
-    async def transfer_leader(self, node_id: int, *, timeout: float | None = None) -> None:
-        """Hand leadership to the voter `node_id`; returns once it leads.
-
-        Raises:
-            TransferRejected: it is no voter, or did not take over within an election timeout.
-        """
-        node = self._node
-        timeout = _seconds(timeout, node.config.conf_change_request_timeout)
-        await node.leader.call(
-            lambda leader, left: leader.transfer_leader(node_id, timeout=left),
-            timeout=timeout,
-            what=f"the transfer of leadership to node {node_id}",
-        )
-
-    async def campaign(self, *, timeout: float | None = None) -> None:
-        """Stand for election now, without waiting for the election timeout.
-
-        Returns when the campaign has begun; the votes decide.
-        """
-        node = self._node
-        await node.api.campaign(timeout=_seconds(timeout, node.config.request_timeout))
-
-    # -- operation --------------------------------------------------------------------------
-
-    async def make_snapshot(self, *, timeout: float | None = None) -> int:
-        """Take a snapshot of this node's state machine now; return the index it covers."""
-        node = self._node
-        timeout = _seconds(timeout, node.config.snapshot_timeout)
-        return await node.api.create_snapshot(timeout=timeout)
-
-    def state_machine(self) -> AbstractStateMachine:
-        """Return this node's state machine. Reading it sees what has been applied here."""
-        return self._node.state_machine
-
-    def storage(self) -> StableStorage:
-        return self._node.storage
-
-    def inspect(self) -> dict[str, object]:
-        """Return the node's inner state as plain values, for people and for tests."""
-        return self._node.report()
-
-
-def _seconds(timeout: float | None, default: float) -> float:
-    """Return the time to wait; raise ConfigError unless it is one."""
-    if timeout is None:
-        return default
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
-        raise ConfigError(f"timeout is a number of seconds, not {timeout!r}")
-    if not 0 < timeout < math.inf:
-        raise ConfigError(f"timeout must be a number of seconds above 0, not {timeout!r}")
-    return timeout
