@@ -8,17 +8,13 @@ from typing import Final
 
 from raftify.errors import StorageDamaged
 from raftify.storage import lmdb_records as records
-from raftify.storage import lmdb_schema as schema
 from raftify.storage.directory_lock import DirectoryLock
+from raftify.storage.disk_folder import DiskFolder, from_os_error, sync_directory
 from raftify.storage.lmdb_environment import DATA_FILE, LmdbEnvironment
 from raftify.storage.lmdb_pages import check_pages
 from raftify.storage.log_state import decode_descriptor
-from raftify.storage.snapshot_files import (
-    FINISHED_SUFFIX,
-    SnapshotFiles,
-    from_os_error,
-    sync_directory,
-)
+from raftify.storage.medium import Environment, Lock
+from raftify.storage.snapshot_files import FINISHED_SUFFIX, SnapshotFiles
 
 LOCK_FILE: Final = "LOCK"
 SNAPSHOT_DIRECTORY: Final = "snapshots"
@@ -30,8 +26,8 @@ class LogDirectory:
     """An opened directory. Whoever holds it closes `environment`, then releases `lock`."""
 
     path: Path
-    lock: DirectoryLock
-    environment: LmdbEnvironment
+    lock: Lock
+    environment: Environment
     contents: records.Contents
     files: SnapshotFiles
 
@@ -62,13 +58,21 @@ class LogDirectory:
         environment = LmdbEnvironment(data_file, map_size=map_size)
         try:
             environment.open_databases(create=False)
-            with environment.reading() as txn:
-                contents = records.read_contents(environment, txn)
-            files = SnapshotFiles(path / SNAPSHOT_DIRECTORY)
-            files.open(decode_descriptor(contents.state.snapshot))
+            return cls.over(
+                path, lock, environment, SnapshotFiles(DiskFolder(path / SNAPSHOT_DIRECTORY))
+            )
         except BaseException:
             environment.close()
             raise
+
+    @classmethod
+    def over(
+        cls, path: Path, lock: Lock, environment: Environment, files: SnapshotFiles
+    ) -> LogDirectory:
+        """Read and check what is there; `path` names it in messages."""
+        with environment.reading() as txn:
+            contents = records.read_contents(environment, txn)
+        files.open(decode_descriptor(contents.state.snapshot))
         return cls(path, lock, environment, contents, files)
 
 
@@ -95,9 +99,7 @@ def _create(path: Path, map_size: int) -> None:
     environment = LmdbEnvironment(temporary, map_size=map_size)
     try:
         environment.open_databases(create=True)
-        with environment.writing() as txn:
-            version = schema.encode_version(schema.FORMAT_VERSION)
-            records.put_record(environment, txn, schema.FORMAT_KEY, version)
+        records.put_format(environment)
     finally:
         environment.close()
     temporary.replace(path / DATA_FILE)

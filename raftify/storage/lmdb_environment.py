@@ -19,8 +19,9 @@ from raftify.errors import (
     StorageFull,
     StorageLocked,
 )
+from raftify.storage.disk_folder import FULL_ERRORS
 from raftify.storage.lmdb_schema import LOG_DB, META_DB
-from raftify.storage.snapshot_files import FULL_ERRORS
+from raftify.storage.medium import Transaction
 
 #: Name of the data file in a log directory; LMDB adds "-lock" for its table of readers.
 DATA_FILE: Final = "log.mdb"
@@ -111,7 +112,7 @@ class LmdbEnvironment:
                 raise NotALogDirectory(f"{self.path} is an LMDB file of something else") from error
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[lmdb.Transaction[bytes]]:
+    def reading(self) -> Iterator[Transaction]:
         """Begin a read transaction."""
         with self._map_lock, self._translated("read"):
             try:
@@ -124,7 +125,7 @@ class LmdbEnvironment:
                 yield txn
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[lmdb.Transaction[bytes]]:
+    def writing(self) -> Iterator[Transaction]:
         """Begin a write transaction; the calls must come from one thread at a time."""
         with self._translated("write to"), self._env.begin(write=True) as txn:
             yield txn
@@ -132,10 +133,6 @@ class LmdbEnvironment:
     def last_txn_id(self) -> int:
         """Return the number of the last committed transaction."""
         return self._env.info()["last_txnid"]
-
-    def runs(self, txn: lmdb.Transaction[bytes]) -> int:
-        """Return how many records the database `log` has."""
-        return txn.stat(self.log_db)["entries"]
 
     def is_more_than_half_full(self) -> bool:
         """Say whether more than half of the map has ever been used at the same time."""

@@ -5,24 +5,19 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final
 
 from raftify.core.types import Entry
 from raftify.errors import MalformedMessage, NotALogDirectory, StorageDamaged, StorageTooNew
 from raftify.records import decode_membership, encode_membership
 from raftify.storage import lmdb_schema as schema
 from raftify.storage.base import StoreIdentity
-from raftify.storage.lmdb_environment import LmdbEnvironment
 from raftify.storage.log_state import LogChange, LogState
+from raftify.storage.medium import Environment, Transaction
 from raftify.wire.codec import decode_snapshot, encode_entry, encode_snapshot
 
 #: How much is read in one transaction, at most one run more, in bytes.
 READ_BYTES: Final = 1 << 20
-
-if TYPE_CHECKING:
-    import lmdb
-
-    Transaction: TypeAlias = lmdb.Transaction[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,27 +32,40 @@ class Contents:
     last_run: schema.Run
 
 
-def put_record(env: LmdbEnvironment, txn: Transaction, key: bytes, value: bytes) -> None:
+def put_record(env: Environment, txn: Transaction, key: bytes, value: bytes) -> None:
     """Put one record of `meta`."""
     txn.put(key, schema.pack_record(key, value), db=env.meta_db)
 
 
-def get_record(env: LmdbEnvironment, txn: Transaction, key: bytes) -> bytes | None:
+def get_record(env: Environment, txn: Transaction, key: bytes) -> bytes | None:
     """Return one record of `meta`, or None if there is none; raise StorageDamaged."""
     record = txn.get(key, db=env.meta_db)
     return None if record is None else schema.unpack_record(key, record, env.path)
 
 
-def put_state(env: LmdbEnvironment, txn: Transaction, before: LogState, after: LogState) -> None:
+def count_runs(env: Environment, txn: Transaction) -> int:
+    """Return how many runs of entries there are."""
+    count: int = txn.stat(env.log_db)["entries"]
+    return count
+
+
+def put_state(env: Environment, txn: Transaction, before: LogState, after: LogState) -> None:
     """Put what has changed from `before` to `after`. It comes last: it counts the runs."""
-    put_record(env, txn, schema.STATE_KEY, schema.encode_state(after, env.runs(txn)))
+    put_record(env, txn, schema.STATE_KEY, schema.encode_state(after, count_runs(env, txn)))
     if after.membership is not before.membership:
         put_record(env, txn, schema.MEMBERSHIP_KEY, encode_membership(after.membership))
     if after.snapshot is not before.snapshot:
         put_record(env, txn, schema.SNAPSHOT_KEY, encode_snapshot(after.snapshot))
 
 
-def check_format(env: LmdbEnvironment, txn: Transaction) -> None:
+def put_format(env: Environment) -> None:
+    """Make an empty environment that of a new store."""
+    with env.writing() as txn:
+        version = schema.encode_version(schema.FORMAT_VERSION)
+        put_record(env, txn, schema.FORMAT_KEY, version)
+
+
+def check_format(env: Environment, txn: Transaction) -> None:
     """Raise NotALogDirectory or StorageTooNew unless the store is one that we can read."""
     data = get_record(env, txn, schema.FORMAT_KEY)
     if data is None:
@@ -70,7 +78,7 @@ def check_format(env: LmdbEnvironment, txn: Transaction) -> None:
         )
 
 
-def read_contents(env: LmdbEnvironment, txn: Transaction) -> Contents:
+def read_contents(env: Environment, txn: Transaction) -> Contents:
     """Return what the store holds, checked: format, checksums, and that the log has no holes.
 
     Raises:
@@ -86,7 +94,7 @@ def read_contents(env: LmdbEnvironment, txn: Transaction) -> Contents:
     return replace(contents, last_run=last_run)
 
 
-def _decode_contents(env: LmdbEnvironment, txn: Transaction) -> tuple[Contents, int]:
+def _decode_contents(env: Environment, txn: Transaction) -> tuple[Contents, int]:
     identity = get_record(env, txn, schema.IDENTITY_KEY)
     bounds = get_record(env, txn, schema.STATE_KEY)
     membership = get_record(env, txn, schema.MEMBERSHIP_KEY)
@@ -106,7 +114,7 @@ def _decode_contents(env: LmdbEnvironment, txn: Transaction) -> tuple[Contents, 
     return contents, runs
 
 
-def _read_incarnations(env: LmdbEnvironment, txn: Transaction) -> dict[int, str]:
+def _read_incarnations(env: Environment, txn: Transaction) -> dict[int, str]:
     prefix = schema.INCARNATION_PREFIX
     found = {}
     with txn.cursor(env.meta_db) as cursor:
@@ -119,12 +127,12 @@ def _read_incarnations(env: LmdbEnvironment, txn: Transaction) -> dict[int, str]
     return found
 
 
-def _check_bounds(env: LmdbEnvironment, txn: Transaction, state: LogState, runs: int) -> schema.Run:
+def _check_bounds(env: Environment, txn: Transaction, state: LogState, runs: int) -> schema.Run:
     """Check that the log holds what it should, from its two ends and its count; return the last.
 
     Each run is checked when it is read; `verify` checks all.
     """
-    found = env.runs(txn)
+    found = count_runs(env, txn)
     if found != runs:
         raise StorageDamaged(f"{env.path} holds {found} runs of entries instead of {runs}")
     commit, last = state.hard_state.commit, state.last_index
@@ -151,7 +159,7 @@ def _check_bounds(env: LmdbEnvironment, txn: Transaction, state: LogState, runs:
 
 
 def read_runs(
-    env: LmdbEnvironment, txn: Transaction, low: int, high: int, max_bytes: int
+    env: Environment, txn: Transaction, low: int, high: int, max_bytes: int
 ) -> list[schema.Run]:
     """Return the runs that hold `[low, high)`, from the one with `low` on, up to `max_bytes`.
 
@@ -193,27 +201,27 @@ def read_runs(
     return runs
 
 
-def next_run(env: LmdbEnvironment, txn: Transaction, index: int) -> int | None:
+def next_run(env: Environment, txn: Transaction, index: int) -> int | None:
     """Return the index at which the first run after `index` begins, or None if there is none."""
     with txn.cursor(env.log_db) as cursor:
         there = cursor.set_range(schema.pack_key(index + 1))
         return schema.unpack_key(cursor.key()) if there else None
 
 
-def read_bounds(env: LmdbEnvironment, txn: Transaction) -> LogState:
+def read_bounds(env: Environment, txn: Transaction) -> LogState:
     """Return the bounds of the log and the hard state, and nothing else."""
     data = get_record(env, txn, schema.STATE_KEY)
     return LogState() if data is None else schema.decode_state(data)[0]
 
 
-def _gap(env: LmdbEnvironment, index: int) -> StorageDamaged:
+def _gap(env: Environment, index: int) -> StorageDamaged:
     return StorageDamaged(
         f"{env.path}: the entry at index {index} is missing. Restore a backup, or give the node "
         "an empty directory and a new id"
     )
 
 
-def change_log(env: LmdbEnvironment, txn: Transaction, change: LogChange) -> list[int]:
+def change_log(env: Environment, txn: Transaction, change: LogChange) -> list[int]:
     """Carry out everything in `change` but its state; return the wire sizes of its entries."""
     if change.discard_all:
         txn.drop(env.log_db, delete=False)
@@ -234,7 +242,7 @@ def encode_entries(entries: Sequence[Entry]) -> list[bytes]:
     return [entry.encoded or encode_entry(entry) for entry in entries]
 
 
-def _discard_from(env: LmdbEnvironment, txn: Transaction, index: int) -> None:
+def _discard_from(env: Environment, txn: Transaction, index: int) -> None:
     """Delete the entries from `index` on; the run around it keeps its head."""
     [run] = read_runs(env, txn, index, index + 1, 0)
     with txn.cursor(env.log_db) as cursor:
@@ -247,9 +255,7 @@ def _discard_from(env: LmdbEnvironment, txn: Transaction, index: int) -> None:
         txn.put(schema.pack_key(run.first_index), value, append=True, db=env.log_db)
 
 
-def collect_garbage(
-    env: LmdbEnvironment, txn: Transaction, state: LogState, *, max_runs: int
-) -> bool:
+def collect_garbage(env: Environment, txn: Transaction, state: LogState, *, max_runs: int) -> bool:
     """Delete runs of which nothing belongs to the log any more, oldest first.
 
     Returns whether that may have left some: `max_runs` were deleted.

@@ -17,10 +17,8 @@ from raftify.records import SnapshotSink
 from raftify.storage import lmdb_records as records
 from raftify.storage import lmdb_schema as schema
 from raftify.storage.base import StableStorage, StoreIdentity, WriteBatch
-from raftify.storage.directory_lock import DirectoryLock
 from raftify.storage.entry_cache import EntryCache
 from raftify.storage.lmdb_directory import LogDirectory
-from raftify.storage.lmdb_environment import LmdbEnvironment
 from raftify.storage.log_reader import LogReader
 from raftify.storage.log_state import (
     LogChange,
@@ -32,7 +30,6 @@ from raftify.storage.log_state import (
     plan_saved_snapshot,
     plan_write,
 )
-from raftify.storage.snapshot_files import SnapshotFiles
 from raftify.wire.codec import encode_entry
 
 _T = TypeVar("_T")
@@ -74,9 +71,9 @@ class LmdbStorage(StableStorage):
 
     def __init__(self, directory: LogDirectory, config: Config, logger: logging.Logger) -> None:
         """Take over an opened directory; use `create`."""
-        self._lock: DirectoryLock = directory.lock
-        self._env: LmdbEnvironment = directory.environment
-        self._files: SnapshotFiles = directory.files
+        self._lock = directory.lock
+        self._env = directory.environment
+        self._files = directory.files
         self._logger = logger
         self._cache_bytes = config.entry_cache_bytes
         self._writing = threading.Lock()

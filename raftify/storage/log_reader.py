@@ -13,11 +13,13 @@ from raftify.errors import Compacted, NotALogDirectory, StorageDamaged, StorageE
 from raftify.peers import Membership
 from raftify.storage import lmdb_records as records
 from raftify.storage.base import StoreIdentity
+from raftify.storage.disk_folder import DiskFolder
 from raftify.storage.lmdb_directory import SNAPSHOT_DIRECTORY
 from raftify.storage.lmdb_environment import DATA_FILE, LmdbEnvironment
 from raftify.storage.lmdb_pages import NotThisTransaction, check_meta_pages, check_pages
 from raftify.storage.log_state import LogState, decode_descriptor
-from raftify.storage.snapshot_files import FINISHED_SUFFIX, check_file
+from raftify.storage.medium import Transaction
+from raftify.storage.snapshot_files import check_file
 
 #: How often a check begins anew because the running node wrote twice meanwhile.
 _ATTEMPTS: Final = 100
@@ -158,7 +160,7 @@ class LogReader:
                     yield last
             low = runs[-1].end
 
-    def _check_still_there(self, txn: records.Transaction, bounds: LogState, entry: Entry) -> None:
+    def _check_still_there(self, txn: Transaction, bounds: LogState, entry: Entry) -> None:
         """Raise _Replaced unless the log goes on behind `entry`.
 
         By the Log Matching Property (paper 5.3) index and term tell.
@@ -193,9 +195,8 @@ class LogReader:
     def _verify_snapshot(self) -> Iterator[StorageDamaged]:
         descriptor = decode_descriptor(self.snapshot)
         while descriptor.file_id:
-            file = self._path / SNAPSHOT_DIRECTORY / (descriptor.file_id + FINISHED_SUFFIX)
             try:
-                return check_file(file, descriptor)
+                return check_file(DiskFolder(self._path / SNAPSHOT_DIRECTORY), descriptor)
             except StorageDamaged as error:
                 checked = descriptor
                 # The node may have replaced it meanwhile.

@@ -7,23 +7,18 @@ that the log names counts; everything else found at start is what a crash left.
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import os
 import secrets
-import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
 
-from raftify.errors import (
-    SnapshotOutOfDate,
-    StorageDamaged,
-    StorageError,
-    StorageFull,
-)
+from raftify.errors import SnapshotOutOfDate, StorageDamaged, StorageError
 from raftify.records import SnapshotDescriptor
+from raftify.storage.disk_folder import from_os_error
+from raftify.storage.medium import Folder
 from raftify.storage.unclaimed import UnclaimedFiles
 
 if TYPE_CHECKING:
@@ -33,41 +28,16 @@ FINISHED_SUFFIX: Final = ".snapshot"
 UNFINISHED_SUFFIX: Final = ".tmp"
 
 _READ_BYTES: Final = 1 << 20
-#: EFBIG and EDQUOT are limits of the process and of the user: as full as a disk can be.
-FULL_ERRORS: Final = frozenset(
-    code for code in (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", None)) if code
-)
-
-
-def from_os_error(error: OSError, path: Path, doing: str) -> StorageError:
-    """Return what to raise for `error`, which came up while `doing` something with `path`."""
-    if error.errno in FULL_ERRORS:
-        return StorageFull(f"cannot {doing} {path}: {error.strerror}; make room, nothing was lost")
-    return StorageError(f"cannot {doing} {path}: {error.strerror or error}")
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in directory `path` durable; raise StorageError if that fails.
-
-    Windows has no such call.
-    """
-    if sys.platform == "win32":
-        return
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise from_os_error(error, path, "sync the directory") from error
+#: Makes up the id of a file: as many random bytes in hexadecimal.
+MakeId: TypeAlias = Callable[[int], str]
 
 
 class SnapshotFiles:
     """The snapshot files in one directory. Sinks may be used on any thread."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, folder: Folder, make_id: MakeId = secrets.token_hex) -> None:
+        self._folder = folder
+        self._make_id = make_id
         self._unclaimed = UnclaimedFiles()
         self._latest = SnapshotDescriptor()
 
@@ -78,28 +48,27 @@ class SnapshotFiles:
             StorageDamaged: it is gone or has another size.
         """
         self._latest = latest
-        if not self._directory.exists():
-            self._directory.mkdir()
-            sync_directory(self._directory.parent)
+        self._folder.make()
         if latest.file_id:
             self._check_size(latest)
-        for path in [*self._directory.iterdir()]:
-            is_ours = path.suffix in (FINISHED_SUFFIX, UNFINISHED_SUFFIX)
-            if is_ours and path != self.path_of(latest.file_id):
-                path.unlink(missing_ok=True)
+        for name in self._folder.names():
+            is_ours = name.endswith((FINISHED_SUFFIX, UNFINISHED_SUFFIX))
+            if is_ours and name != name_of(latest.file_id):
+                self._folder.remove(name)
 
     def path_of(self, file_id: str) -> Path:
         """Return where the finished file of that id lies."""
-        return self._directory / (file_id + FINISHED_SUFFIX)
+        return self._folder.path / name_of(file_id)
 
     def create_sink(self, file_id: str) -> FileSink:
         """Return a new file to write to; its id is made up if `file_id` is empty."""
-        file_id = file_id or secrets.token_hex(16)
+        file_id = file_id or self._make_id(16)
         if not (file_id.isascii() and file_id.isalnum()):
             raise StorageError(f"{file_id!r} cannot be the id of a snapshot file")
-        return FileSink(self, file_id, self._directory)
+        name = f"{file_id}.{self._make_id(4)}{UNFINISHED_SUFFIX}"
+        return FileSink(self, file_id, self._folder, name)
 
-    def put_in_place(self, file_id: str, temporary: Path, size_bytes: int, crc32: int) -> None:
+    def put_in_place(self, file_id: str, temporary: str, size_bytes: int, crc32: int) -> None:
         """Give a finished file its name. One that is in use is never replaced by another."""
         if file_id == self._latest.file_id:
             latest = self._latest
@@ -107,12 +76,12 @@ class SnapshotFiles:
                 raise StorageError(
                     f"snapshot file {file_id} is in use, and other bytes came under its id"
                 )
-            temporary.unlink()
+            self._folder.remove(temporary)
             return
 
         def rename() -> None:
-            temporary.replace(self.path_of(file_id))
-            sync_directory(self._directory)
+            self._folder.rename(temporary, name_of(file_id))
+            self._folder.sync()
 
         self._unclaimed.add(file_id, size_bytes, crc32, rename)
 
@@ -123,7 +92,7 @@ class SnapshotFiles:
         self._check_size(descriptor)
         known = self._unclaimed.checksum_of(descriptor.file_id)
         if known is None:
-            check_file(self.path_of(descriptor.file_id), descriptor)
+            check_file(self._folder, descriptor)
         elif known != (descriptor.size_bytes, descriptor.crc32):
             raise StorageDamaged(
                 f"{self.path_of(descriptor.file_id)} was written with {known[0]} bytes and "
@@ -144,7 +113,7 @@ class SnapshotFiles:
             return io.BytesIO()
         path = self.path_of(descriptor.file_id)
         try:
-            return io.BufferedReader(CheckedFile(path, descriptor), _READ_BYTES)
+            return io.BufferedReader(CheckedFile(self._folder, descriptor), _READ_BYTES)
         except FileNotFoundError as error:
             if descriptor.file_id == self._latest.file_id:
                 raise StorageDamaged(f"snapshot file {path} is missing") from error
@@ -157,7 +126,7 @@ class SnapshotFiles:
     def _check_size(self, descriptor: SnapshotDescriptor) -> None:
         path = self.path_of(descriptor.file_id)
         try:
-            size = path.stat().st_size
+            size = self._folder.size(path.name)
         except OSError as error:
             raise StorageDamaged(
                 f"snapshot file {path} cannot be read: {error.strerror}"
@@ -171,21 +140,22 @@ class SnapshotFiles:
     def _remove(self, file_id: str) -> None:
         # What cannot be removed now is removed when the directory is opened the next time.
         with contextlib.suppress(OSError):
-            self.path_of(file_id).unlink(missing_ok=True)
+            self._folder.remove(name_of(file_id))
 
 
 class FileSink:
     """A SnapshotSink into a temporary file that gets its name once it is whole and durable."""
 
-    def __init__(self, files: SnapshotFiles, file_id: str, directory: Path) -> None:
+    def __init__(self, files: SnapshotFiles, file_id: str, folder: Folder, name: str) -> None:
         self._files = files
         self._file_id = file_id
-        self._path = directory / f"{file_id}.{secrets.token_hex(4)}{UNFINISHED_SUFFIX}"
+        self._folder = folder
+        self._name = name
         self._size_bytes = 0
         self._crc32 = 0
         self._open = True
         with self._mending("create"):
-            self._file = self._path.open("xb", buffering=_READ_BYTES)
+            self._file = folder.create(name)
 
     def write(self, data: bytes, /) -> int:
         """Append `data`; see SnapshotSink."""
@@ -200,10 +170,9 @@ class FileSink:
         """Make it durable and visible; see SnapshotSink."""
         self._check_open()
         with self._mending("write"):
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            self._file.sync()
             self._file.close()
-            self._files.put_in_place(self._file_id, self._path, self._size_bytes, self._crc32)
+            self._files.put_in_place(self._file_id, self._name, self._size_bytes, self._crc32)
         self._open = False
         return self._file_id, self._size_bytes, self._crc32
 
@@ -216,7 +185,7 @@ class FileSink:
         with contextlib.suppress(OSError):
             self._file.close()
         with contextlib.suppress(OSError):
-            self._path.unlink(missing_ok=True)
+            self._folder.remove(self._name)
 
     def _check_open(self) -> None:
         if not self._open:
@@ -229,7 +198,7 @@ class FileSink:
         except OSError as error:
             if doing != "create":
                 self.abort()
-            raise from_os_error(error, self._path, doing) from error
+            raise from_os_error(error, self._folder.path / self._name, doing) from error
         except StorageError:
             self.abort()
             raise
@@ -242,11 +211,12 @@ class CheckedFile(io.RawIOBase):
     order it is checked on the way; before the first seek elsewhere it is read as a whole.
     """
 
-    def __init__(self, path: Path, descriptor: SnapshotDescriptor) -> None:
+    def __init__(self, folder: Folder, descriptor: SnapshotDescriptor) -> None:
         super().__init__()
-        self._path = path
+        name = name_of(descriptor.file_id)
+        self._path = folder.path / name
         self._descriptor = descriptor
-        self._file = path.open("rb", buffering=0)
+        self._file = folder.open(name)
         self._crc32 = 0
         # How far it was read without a gap; None once the whole file was found to be right.
         self._checked: int | None = 0
@@ -310,14 +280,20 @@ class CheckedFile(io.RawIOBase):
             raise _mismatch(self._path, self._descriptor, found)
 
 
-def check_file(path: Path, descriptor: SnapshotDescriptor) -> None:
+def name_of(file_id: str) -> str:
+    """Return the name of the finished file of that id."""
+    return file_id + FINISHED_SUFFIX
+
+
+def check_file(folder: Folder, descriptor: SnapshotDescriptor) -> None:
     """Read the whole file; raise StorageDamaged unless it is what `descriptor` says."""
     try:
-        with CheckedFile(path, descriptor) as file:
+        with CheckedFile(folder, descriptor) as file:
             buffer = bytearray(_READ_BYTES)
             while file.readinto(buffer):
                 pass
     except OSError as error:
+        path = folder.path / name_of(descriptor.file_id)
         raise StorageDamaged(f"snapshot file {path} cannot be read: {error.strerror}") from error
 
 

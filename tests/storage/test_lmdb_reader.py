@@ -15,7 +15,7 @@ from raftify.errors import Compacted, StorageDamaged, StorageError, Unavailable
 from raftify.storage import LmdbStorage, LogReader, WriteBatch
 from raftify.storage import lmdb_records as records
 from raftify.storage import lmdb_schema as schema
-from raftify.storage.lmdb_environment import LmdbEnvironment
+from raftify.storage.medium import Environment, Transaction
 from raftify.wire.codec import encode_entry
 from tests.storage.making import IDENTITY, MEMBERS, make_entries, make_snapshot
 from tests.storage.raw import put_raw
@@ -265,7 +265,7 @@ def test_entries_replaced_while_they_are_checked_are_no_damage(
     seen: list[int] = []
 
     def replace_behind(
-        env: LmdbEnvironment, txn: records.Transaction, low: int, high: int, max_bytes: int
+        env: Environment, txn: Transaction, low: int, high: int, max_bytes: int
     ) -> list[schema.Run]:
         seen.append(low)
         runs = read_runs(env, txn, low, high, max_bytes)

@@ -14,7 +14,7 @@ from raftify.config import Config
 from raftify.core.types import HardState
 from raftify.errors import StorageError
 from raftify.storage import LmdbStorage, WriteBatch, lmdb_storage
-from raftify.storage import lmdb_records as records
+from raftify.storage.medium import Transaction
 from tests.storage.making import IDENTITY, MEMBERS, make_entries
 
 
@@ -48,7 +48,7 @@ def test_a_read_between_a_commit_and_its_showing_waits(
     reading = storage._env.reading
 
     @contextlib.contextmanager
-    def counted() -> Iterator[records.Transaction]:
+    def counted() -> Iterator[Transaction]:
         with reading() as txn:
             yield txn
         looks.append(threading.current_thread())
