@@ -5,7 +5,7 @@ See the README for a quick guide.
 
     Layers, each importing only what stands before it:
     errors < core < wire < peers, state_machine < records, config < storage, transport
-           < node, client < joining, leaving, facade < raft < cli, testing
+           < node, client < joining, leaving, waiting < facade < raft < cli, testing
 """
 
 from raftify.client import RaftServiceClient, create_client
@@ -24,6 +24,8 @@ from raftify.core.types import (
     Role,
 )
 from raftify.event_loop import new_event_loop
+from raftify.node.local_state import RunningState
+from raftify.node.metrics import Metrics, PeerMetrics
 from raftify.peers import (
     Address,
     ClusterJoinTicket,
@@ -60,7 +62,9 @@ __all__ = [
     "Membership",
     "Message",
     "MessageType",
+    "Metrics",
     "Peer",
+    "PeerMetrics",
     "Peers",
     "Raft",
     "RaftConfig",
@@ -68,6 +72,7 @@ __all__ = [
     "ReadOnlyOption",
     "ReservedId",
     "Role",
+    "RunningState",
     "StableStorage",
     "StreamingStateMachine",
     "create_client",

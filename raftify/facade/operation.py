@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from raftify.errors import ConfigError
 from raftify.facade.deadlines import seconds
+from raftify.node.metrics import Metrics
 from raftify.node.raft_node import RaftNode
 from raftify.state_machine import AbstractStateMachine
 from raftify.storage.base import StableStorage
+from raftify.waiting import Wait, Watch
 
 
 class Operation:
@@ -29,3 +32,29 @@ class Operation:
     def inspect(self) -> dict[str, object]:
         """Return the node's inner state as plain values, for people and for tests."""
         return self._node.report()
+
+    def metrics(self) -> Metrics:
+        """Return what the node says of itself now: an immutable value, taken without waiting."""
+        return self._node.gauge.read()
+
+    def watch(self, *, interval: float = 0.1) -> Watch:
+        """Follow the node: yield its metrics now, at each change, and once more when it has ended.
+
+            async for metrics in raft.watch():
+                print(metrics.term, metrics.leader_id)
+
+        Changes that follow each other within `interval` seconds are told as one. Ages alone are no
+        change. A consumer that is slow holds nothing up; it misses what lay between.
+        """
+        if isinstance(interval, bool) or not isinstance(interval, int | float) or interval < 0:
+            raise ConfigError(f"interval is a number of seconds from 0 upwards, not {interval!r}")
+        return Watch(self._node, interval)
+
+    def wait(self, timeout: float | None = None) -> Wait:
+        """Wait for something of this node, for at most `timeout` seconds:
+
+            await raft.wait(10).applied_index_at_least(index)
+
+        Without a timeout it is `Config.proposal_timeout`.
+        """
+        return Wait(self._node, seconds(timeout, self._node.config.proposal_timeout))

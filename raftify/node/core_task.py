@@ -26,6 +26,7 @@ from raftify.errors import (
 )
 from raftify.node.applier import Applier
 from raftify.node.commit_notice import CommitNotice
+from raftify.node.contacts import Contacts
 from raftify.node.core_storage import CoreStorage
 from raftify.node.delivery import Delivery
 from raftify.node.inbox import Inbox
@@ -81,6 +82,7 @@ class CoreTask:
         self._persisted_number = 0
         self._campaign_wanted = False
         self._notice = CommitNotice(config.commit_notice_delay, self._tell_commit)
+        self.contacts = Contacts()
         self.delivery = Delivery(raw, state.membership, logger)
         self.intake = Intake(
             raw=raw,
@@ -158,13 +160,15 @@ class CoreTask:
 
     def _take_messages(self) -> None:
         loop = asyncio.get_running_loop()
-        until = loop.time() + TURN_SECONDS
+        now = loop.time()
+        until = now + TURN_SECONDS
         waiting = self._inbox.messages
         while waiting:
-            if loop.time() >= until:
+            if (now := loop.time()) >= until:
                 self._inbox.wake()
                 break
             message = waiting.popleft()
+            self.contacts.note(message.from_, now)
             if message.msg_type in FORWARDED:
                 self._logger.debug("ignored a forwarded %s", message.msg_type.name)
                 continue
@@ -310,6 +314,8 @@ class CoreTask:
                 f"node {leader_id} leads" if leader_id else "nobody leads",
             )
         state.role, state.leader_id = role, leader_id
+        if role is Role.LEADER and not was_leader:
+            self.contacts.take_office(asyncio.get_running_loop().time())
         if was_leader and role is not Role.LEADER:
             self._lose_leadership(term)
 

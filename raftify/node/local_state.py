@@ -106,6 +106,18 @@ class LocalState:
             DeadlineExceeded: it was not within `timeout` seconds; the text says `what`.
             NodeStopped: the node ended first.
         """
+        try:
+            async with asyncio.timeout(timeout):
+                await self.wait_for(holds)
+        except TimeoutError:
+            raise DeadlineExceeded(f"{what} did not happen within {timeout:g} s") from None
+
+    async def wait_for(self, holds: Callable[[], bool]) -> None:
+        """The same without a deadline, for those who follow a node for its whole life.
+
+        Raises:
+            NodeStopped: the node ended first.
+        """
         if self.has_ended():
             raise self.stopped_error()
         self.check_loop()
@@ -114,9 +126,6 @@ class LocalState:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((holds, future))
         try:
-            async with asyncio.timeout(timeout):
-                await future
-        except TimeoutError:
-            raise DeadlineExceeded(f"{what} did not happen within {timeout:g} s") from None
+            await future
         finally:
             future.cancel()

@@ -14,6 +14,7 @@ from raftify.core.raw_node import RawNode, SnapshotStatus
 from raftify.core.types import INVALID_ID, Entry, Role, Snapshot
 from raftify.errors import ConfigError, NodeRemoved, NodeStopped, RaftifyError
 from raftify.node.applier import Applier
+from raftify.node.background import Background
 from raftify.node.core_storage import CoreStorage
 from raftify.node.core_task import CoreTask
 from raftify.node.endings import close_workers, settle, uninterrupted
@@ -22,6 +23,7 @@ from raftify.node.inbox import Inbox
 from raftify.node.leader_calls import LeaderCalls
 from raftify.node.local_api import LocalApi
 from raftify.node.local_state import LocalState, RunningState
+from raftify.node.metrics import Gauge
 from raftify.node.peer_endpoint import PeerEndpoint
 from raftify.node.persister import Persister
 from raftify.node.report import describe_node
@@ -71,7 +73,7 @@ class RaftNode:
         self._quit_before_run = False
         self._last_report: dict[str, object] = {}
         self.whereabouts = Whereabouts(self.state, transport, config.initial_peers)
-        self._background: set[asyncio.Future[None]] = set()
+        self.background = Background(identity.node_id, logger)
         self._storage_worker, self._machine_worker, self._writer = workers or (
             ThreadWorker("raftify-storage"),
             ThreadWorker("raftify-state-machine"),
@@ -122,6 +124,9 @@ class RaftNode:
         )
 
     def _build_doors(self) -> None:
+        self.gauge = Gauge(
+            state=self.state, raw=self._raw, storage=self.storage, contacts=self._core.contacts
+        )
         self.api = LocalApi(
             config=self.config,
             state=self.state,
@@ -288,9 +293,7 @@ class RaftNode:
                     await end()
                 except Exception:
                     self._logger.exception("node %d did not end cleanly", self.state.node_id)
-            for task in list(self._background):
-                task.cancel()
-            await asyncio.gather(*self._background, return_exceptions=True)
+            await self.background.end()
             await self._close_store()
         finally:
             if self.state.failure is None:
@@ -351,13 +354,14 @@ class RaftNode:
         # Whoever waits for it is asked at once instead of at the next heartbeat.
         if self.state.is_leader:
             self._inbox.put_call(self._raw.ping)
+        self.state.notify()
 
     def _report_snapshot(self, node_id: int, success: bool) -> None:  # noqa: FBT001 - a callback
         status = SnapshotStatus.FINISH if success else SnapshotStatus.FAILURE
         self._raw.report_snapshot(node_id, status)
 
     def _on_met(self, node_id: int, incarnation: str) -> None:
-        self._keep(
+        self.background.keep(
             self._storage_worker.run(self.storage.remember_incarnation, node_id, incarnation),
             "remember whom it met",
         )
@@ -387,13 +391,3 @@ class RaftNode:
     ) -> RemoteNode:
         """Reach another node over this node's own transport, which knows its cluster."""
         return self._transport.connect(address, to_id=to_id)
-
-    def _keep(self, work: asyncio.Future[None], what: str) -> None:
-        """Watch over `work`. What goes wrong is logged; it is nothing Raft relies on."""
-        self._background.add(work)
-        work.add_done_callback(lambda done: self._on_background_done(done, what))
-
-    def _on_background_done(self, done: asyncio.Future[None], what: str) -> None:
-        self._background.discard(done)
-        if not done.cancelled() and (error := done.exception()) is not None:
-            self._logger.warning("node %d failed to %s: %s", self.state.node_id, what, error)

@@ -21,7 +21,8 @@ ROWS: list[set[str]] = [
     {"records", "config"},
     {"storage", "transport"},
     {"node", "client"},
-    {"joining", "leaving", "facade"},
+    {"joining", "leaving", "waiting"},
+    {"facade"},
     {"raft"},
     {"cli", "testing"},
 ]
