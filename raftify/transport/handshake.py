@@ -26,7 +26,7 @@ PROTOCOL_KEY: Final = "raftify-protocol"
 ACCEPTED_KEY: Final = "raftify-accepted-by"
 
 #: Raised when nodes of the old and the new version could no longer talk to each other.
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
 
 
 def peer_metadata(handshake: Handshake) -> Metadata:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import TypeAlias, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import grpc
 
 from raftify.errors import MalformedMessage
 from raftify.transport.status import Context, abort
-from raftify.wire import codec
+from raftify.transport.stubs import MESSAGES_METHOD
+from raftify.wire import codec, framing
 
 _Q = TypeVar("_Q")
 _A = TypeVar("_A")
+
+#: What is more than protobuf is read by whoever packed it.
+_READERS: Final[Mapping[str, Callable[[bytes], Any]]] = {MESSAGES_METHOD: framing.unpack_batch}
 
 _Handler: TypeAlias = "grpc.RpcMethodHandler[_Q, _A]"
 
@@ -33,8 +37,11 @@ class RefuseMalformed(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None or handler.request_deserializer is None:
             return handler
-        what = f"request of {handler_call_details.method}"
-        read = partial(codec.read, handler.request_deserializer, what=what)
+        read = _READERS.get(handler_call_details.method) or partial(
+            codec.read,
+            handler.request_deserializer,
+            what=f"request of {handler_call_details.method}",
+        )
         if handler.stream_stream is not None:
             return grpc.stream_stream_rpc_method_handler(
                 handler.stream_stream, read, handler.response_serializer

@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 import grpc
 
 from raftify.config import Config
+from raftify.core.types import Message
 from raftify.errors import NodeStopped, RaftifyError
 from raftify.transport.arrivals import check_messages
 from raftify.transport.client_calls import ClientCalls
@@ -26,7 +27,6 @@ from raftify.transport.propose_session import ProposeSession
 from raftify.transport.snapshot_receiver import SnapshotReceiver
 from raftify.transport.status import Context, abort, settle
 from raftify.wire import raft_service_pb2 as pb
-from raftify.wire.framing import batch_from_wire
 from raftify.wire.raft_service_pb2_grpc import RaftServiceServicer
 
 _NOTHING_TOLD: Final = "internal error; see the log of the node that answered"
@@ -71,12 +71,11 @@ class RaftServicer(RaftServiceServicer):
     # -- peers ------------------------------------------------------------------------------
 
     async def Messages(
-        self, requests: AsyncIterator[pb.MessageBatch], context: Context
+        self, requests: AsyncIterator[list[Message]], context: Context
     ) -> pb.MessagesClosed:
         async def receive() -> pb.MessagesClosed:
             handshake = await self._greet(context)
-            async for batch in requests:
-                messages = batch_from_wire(batch)
+            async for messages in requests:
                 check_messages(messages, handshake, to_id=self._own.from_id)
                 # Again each time: what was a member may have been removed since.
                 self._service.greet(handshake)

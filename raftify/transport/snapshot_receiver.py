@@ -14,8 +14,8 @@ from raftify.errors import MalformedMessage, TransportError
 from raftify.records import SnapshotDescriptor, SnapshotSink
 from raftify.transport.arrivals import check_snapshot
 from raftify.transport.interface import Handshake, PeerService
-from raftify.wire import codec
 from raftify.wire import raft_service_pb2 as pb
+from raftify.wire.framing import check_chunk, snapshot_message
 
 #: A sender that says nothing for so long is given up.
 _STALL: Final = 15.0
@@ -109,8 +109,7 @@ class _Arrival:
                 f"more has come of the snapshot than the {self._descriptor.size_bytes} bytes "
                 "that were announced"
             )
-        if zlib.crc32(data) != chunk.crc32:
-            raise MalformedMessage(f"the chunk at byte {chunk.offset} has a wrong checksum")
+        check_chunk(chunk)
         if self._sink is None:
             raise MalformedMessage("bytes have come for a snapshot that has none")
         self._sink.write(data)
@@ -136,9 +135,9 @@ async def _read_header(
     requests: AsyncIterator[pb.SnapshotChunk], handshake: Handshake, to_id: int
 ) -> tuple[Message, pb.SnapshotChunk]:
     first = await _next(requests)
-    if first is None or not first.HasField("header"):
+    if first is None:
         raise MalformedMessage("a snapshot came without its header")
-    message = codec.message_from_wire(first.header)
+    message = snapshot_message(first)
     check_snapshot(message, handshake, to_id=to_id)
     return message, first
 

@@ -36,8 +36,8 @@ from raftify.transport.status import (
     write,
 )
 from raftify.transport.stubs import stub_of
-from raftify.wire import codec
 from raftify.wire import raft_service_pb2 as pb
+from raftify.wire.framing import first_chunk
 
 #: A receiver that takes nothing for so long is given up.
 _STALL: Final = 15.0
@@ -198,8 +198,7 @@ class SnapshotSender:
             accepted = is_accepted(await call.initial_metadata())
         if not accepted:
             raise await _reason(call)
-        header = pb.SnapshotChunk(header=codec.message_to_wire(message))
-        await _write(call, header)
+        await _write(call, first_chunk(message))
         chunk_bytes = min(self._config.snapshot_chunk_bytes, payload_limit(self._config))
         offset = 0
         while file is not None:

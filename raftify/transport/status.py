@@ -27,7 +27,7 @@ class _Message(Protocol):
     def SerializeToString(self) -> bytes: ...  # noqa: N802 - protobuf's name
 
 
-_M = TypeVar("_M", bound=_Message)
+_M = TypeVar("_M", bound=_Message | bytes)
 _A = TypeVar("_A")
 _Writable: TypeAlias = "grpc.aio.StreamUnaryCall[_M, _A] | grpc.aio.StreamStreamCall[_M, _A]"
 
@@ -74,7 +74,7 @@ class StreamEnded(Exception):
 
 
 async def write(call: _Writable[_M, _A], request: _M) -> None:
-    """Write `request` to a stream whose initial metadata has come.
+    """Write `request`, which may be encoded already, to a stream whose initial metadata has come.
 
     `call.write` would do, were it not that grpc.aio puts INTERNAL in the place of the status that
     the other end sent, for good, as soon as a write fails because of that status: of 200 streams
@@ -91,7 +91,8 @@ async def write(call: _Writable[_M, _A], request: _M) -> None:
         if inner is None:
             await call.write(request)
         else:
-            await inner.send_serialized_message(request.SerializeToString())
+            data = request if isinstance(request, bytes) else request.SerializeToString()
+            await inner.send_serialized_message(data)
     except (grpc.aio.AioRpcError, grpc.aio.InternalError, asyncio.InvalidStateError):
         await _await_status(call)
         raise StreamEnded from None

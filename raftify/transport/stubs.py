@@ -5,7 +5,7 @@ Whoever calls a node does it through `RaftStub`; what serves one is a `RaftServi
 
 from __future__ import annotations
 
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 from grpc.aio import (
     Channel,
@@ -29,10 +29,17 @@ _A = TypeVar("_A")
 Unary: TypeAlias = "UnaryUnaryMultiCallable[_Q, _A | None]"
 
 
-class RaftStub(Protocol):
-    """What `RaftServiceStub` has, one attribute a call; see protos/raft_service.proto."""
+#: The path of the call whose requests are packed by `raftify.wire.framing`, not by protobuf alone.
+MESSAGES_METHOD: Final = "/raftify.RaftService/Messages"
 
-    Messages: StreamUnaryMultiCallable[pb.MessageBatch, pb.MessagesClosed | None]
+
+class RaftStub(Protocol):
+    """What `RaftServiceStub` has, one attribute a call; see protos/raft_service.proto.
+
+    `Messages` takes batches as `framing.pack_batch` made them.
+    """
+
+    Messages: StreamUnaryMultiCallable[bytes, pb.MessagesClosed | None]
     InstallSnapshot: StreamUnaryMultiCallable[pb.SnapshotChunk, pb.SnapshotReceipt | None]
     SendMessage: Unary[pb.SendMessageRequest, pb.Empty]
     ProposeStream: StreamStreamMultiCallable[pb.ProposeBatch, pb.ProposeResults | None]
@@ -51,6 +58,9 @@ class RaftStub(Protocol):
 def stub_of(channel: Channel) -> RaftStub:
     """Return the calls that can be made over `channel`."""
     stub: RaftStub = RaftServiceStub(channel)  # type: ignore[no-untyped-call]  # generated
+    stub.Messages = channel.stream_unary(
+        MESSAGES_METHOD, response_deserializer=pb.MessagesClosed.FromString
+    )
     return stub
 
 

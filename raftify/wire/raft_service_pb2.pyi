@@ -44,10 +44,12 @@ class RawMessage(_message.Message):
     def __init__(self, msg_type: _Optional[_Union[_eraftpb_pb2.MessageType, str]] = ..., to: _Optional[int] = ..., term: _Optional[int] = ..., log_term: _Optional[int] = ..., index: _Optional[int] = ..., entries: _Optional[_Iterable[bytes]] = ..., commit: _Optional[int] = ..., snapshot: _Optional[_Union[_eraftpb_pb2.Snapshot, _Mapping]] = ..., reject: bool = ..., reject_hint: _Optional[int] = ..., context: _Optional[bytes] = ..., request_snapshot: _Optional[int] = ..., commit_term: _Optional[int] = ..., priority: _Optional[int] = ..., **kwargs) -> None: ...
 
 class MessageBatch(_message.Message):
-    __slots__ = ("messages",)
+    __slots__ = ("messages", "crc32")
     MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    CRC32_FIELD_NUMBER: _ClassVar[int]
     messages: _containers.RepeatedCompositeFieldContainer[RawMessage]
-    def __init__(self, messages: _Optional[_Iterable[_Union[RawMessage, _Mapping]]] = ...) -> None: ...
+    crc32: int
+    def __init__(self, messages: _Optional[_Iterable[_Union[RawMessage, _Mapping]]] = ..., crc32: _Optional[int] = ...) -> None: ...
 
 class MessagesClosed(_message.Message):
     __slots__ = ()
@@ -65,11 +67,11 @@ class SnapshotChunk(_message.Message):
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     CRC32_FIELD_NUMBER: _ClassVar[int]
-    header: RawMessage
+    header: bytes
     offset: int
     data: bytes
     crc32: int
-    def __init__(self, header: _Optional[_Union[RawMessage, _Mapping]] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ..., crc32: _Optional[int] = ...) -> None: ...
+    def __init__(self, header: _Optional[bytes] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ..., crc32: _Optional[int] = ...) -> None: ...
 
 class SnapshotReceipt(_message.Message):
     __slots__ = ("size_bytes",)

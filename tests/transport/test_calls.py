@@ -306,7 +306,7 @@ class TestWhoIsMeant:
             (("raftify-to", "one"),),
             (("raftify-to", "1" * 50),),
             (("raftify-to", "99999999999999999999"),),
-            (("raftify-protocol", "2"),),
+            (("raftify-protocol", "1"),),
         ],
     )
     async def test_nonsense_is_refused(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 import pytest
 
 from raftify.config import Config
 from raftify.core.config import RaftConfig
 from raftify.core.entry_size import limit_size
-from raftify.core.types import Entry, MessageType
+from raftify.core.types import Entry, Message, MessageType
 from raftify.errors import (
     AddressInUse,
     ConfigError,
@@ -19,8 +20,10 @@ from raftify.errors import (
     PeerRefused,
 )
 from raftify.peers import Peer
+from raftify.transport import peer_stream
 from raftify.transport.grpc_transport import GrpcTransport
 from raftify.transport.interface import Handshake
+from raftify.wire.framing import pack_batch
 from tests.transport.fakes import (
     CLUSTER,
     LOGGER,
@@ -210,6 +213,32 @@ async def test_a_removed_peer_gets_what_was_in_its_outbox(machines: Machines) ->
     one.transport.send([message(2, 1, 1000)])
     await two.node.until(lambda: len(two.node.received) == 100)
     assert [m.index for m in two.node.received] == list(range(100))
+
+
+async def test_a_batch_damaged_on_its_way_is_lost_and_the_next_arrives_at_once(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One flipped bit, without a checksum, would have made index 9 index 8."""
+    monkeypatch.setattr(peer_stream, "_RETRY_REFUSED", (3 * PATIENCE, 3 * PATIENCE))
+    packed: list[bytes] = []
+
+    def pack_and_damage(batch: Sequence[Message]) -> bytes:
+        data = pack_batch(batch)
+        packed.append(data)
+        return data if len(packed) != 2 else data.replace(b"\x30\x09", b"\x30\x08")
+
+    monkeypatch.setattr(peer_stream, "pack_batch", pack_and_damage)
+    one, two = await machines.start(1), await machines.start(2)
+    one.knows(two)
+    one.transport.send([message(2, 1, 7)])
+    await two.node.until(lambda: two.node.received)
+    one.transport.send([message(2, 1, 9)])
+    await one.node.until(lambda: one.node.unreachable)
+    assert b"\x30\x09" in packed[1]
+    one.transport.send([message(2, 1, 10)])
+    await two.node.until(lambda: len(two.node.received) == 2)
+    assert [m.index for m in two.node.received] == [7, 10]
+    assert "damaged on its way" in caplog.text
 
 
 async def test_stop_sends_what_waits(machines: Machines) -> None:

@@ -16,8 +16,8 @@ from raftify.records import SnapshotDescriptor
 from raftify.transport.handshake import peer_metadata
 from raftify.transport.interface import Handshake
 from raftify.transport.status import StreamEnded, outcome_of, typed_error_in, write
-from raftify.wire import codec
 from raftify.wire import raft_service_pb2 as pb
+from raftify.wire.framing import first_chunk
 from tests.transport.fakes import (
     CLUSTER,
     FakeNode,
@@ -51,10 +51,9 @@ class TestWhatReceiversRefuse:
         return None if error is None else typed_error_in(error)
 
     def chunks(self, data: bytes, m: Message | None = None) -> list[pb.SnapshotChunk]:
-        header = codec.message_to_wire(m or snapshot_message(2, 1, data))
         half = len(data) // 2
         return [
-            pb.SnapshotChunk(header=header),
+            first_chunk(m or snapshot_message(2, 1, data)),
             pb.SnapshotChunk(data=data[:half], crc32=zlib.crc32(data[:half])),
             pb.SnapshotChunk(offset=half, data=data[half:], crc32=zlib.crc32(data[half:])),
         ]
@@ -80,12 +79,18 @@ class TestWhatReceiversRefuse:
 
     async def test_data_beside_the_header_counts(self, two: Running) -> None:
         header, *_ = self.chunks(b"0123456789")
-        header.data, header.crc32 = b"0123456789", zlib.crc32(b"0123456789")
+        header.data = b"0123456789"
+        header.crc32 = zlib.crc32(header.header + header.data)
         assert await self.send(two, [header], Handshake(CLUSTER, 1, "store-1", 2)) is None
 
     async def test_a_chunk_with_a_wrong_checksum(self, two: Running) -> None:
         chunks = self.chunks(b"0123456789")
         chunks[1].crc32 ^= 1
+        assert "checksum" in await self.refused(two, chunks)
+
+    async def test_a_header_with_a_wrong_checksum(self, two: Running) -> None:
+        chunks = self.chunks(b"0123456789")
+        chunks[0].crc32 ^= 1
         assert "checksum" in await self.refused(two, chunks)
 
     async def test_a_chunk_for_another_place(self, two: Running) -> None:
