@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from raftify.errors import ConfigError
 from raftify.facade.deadlines import seconds
+from raftify.leading import LeaderCallback, LeaderWork
 from raftify.node.raft_node import RaftNode
 
 
@@ -46,6 +48,35 @@ class Leadership:
             timeout=timeout,
             what=f"the transfer of leadership to node {node_id}",
         )
+
+    def on_leader_change(
+        self, start: LeaderCallback, stop: LeaderCallback | None = None
+    ) -> LeaderWork:
+        """Do something on the leader only: timers, schedulers, whatever must run once.
+
+            async def hand_out_jobs(term: int) -> None:
+                while True:
+                    await raft.propose(next_job(), term=term)
+
+            work = raft.on_leader_change(hand_out_jobs)
+
+        `start(term)` is called when this node leads in `term`, a quorum has confirmed it, and its
+        state machine holds everything committed before. If it is a coroutine it runs as a task,
+        which is cancelled when this node leads no more; `stop(term)` is called after that. Calls
+        never overlap. What they raise is logged; the node goes on.
+
+        A leader learns late that it was deposed: another may lead already while its work still
+        runs. Proposals with `term=term` are fenced against that: Raft takes them from one leader
+        of one term or not at all. Whatever acts on the outside world needs a fence there.
+
+        Must be called on the node's event loop. `close()` of what it returns ends it, and so does
+        the end of the node.
+        """
+        for callback in (start, *([stop] if stop is not None else [])):
+            if not callable(callback):
+                raise ConfigError(f"a function of the term is wanted, not {callback!r}")
+        self._node.state.check_loop()
+        return LeaderWork(self._node, start, stop)
 
     async def campaign(self, *, timeout: float | None = None) -> None:
         """Stand for election now, without waiting for the election timeout.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
+from raftify.errors import ConfigError, RaftifyError
 from raftify.facade.deadlines import seconds
 from raftify.node.raft_node import RaftNode
 from raftify.state_machine import AbstractLogEntry
@@ -15,26 +17,80 @@ class Log:
     _node: RaftNode
 
     async def propose(
-        self, data: bytes | AbstractLogEntry, *, timeout: float | None = None
+        self,
+        data: bytes | AbstractLogEntry,
+        *,
+        timeout: float | None = None,
+        term: int | None = None,
     ) -> bytes:
         """Replicate one entry; return what the state machine's `apply` returned for it.
 
         On a follower it goes to the leader. Without a leader it waits for one.
 
+        Args:
+            term: propose only as the leader of this term, and never through another node: for work
+                that began because this node leads (see `on_leader_change`). A leader that was
+                deposed meanwhile gets NotLeader.
+
         Raises:
+            NotLeader: a `term` is given, and this node does not lead in it; it was not appended.
             NoLeader: no leader took it within `timeout` seconds; it was not appended.
             ProposalTooLarge, Overloaded: it was not appended.
             LeadershipLost, DeadlineExceeded: it may take effect later, or never.
             NodeStopped: the node ended first.
         """
-        payload = data.encode() if isinstance(data, AbstractLogEntry) else data
-        node = self._node
+        payload, node = _payload(data), self._node
         timeout = seconds(timeout, node.config.proposal_timeout)
+        if term is not None:
+            node.state.check_loop()
+            return await node.api.propose(payload, timeout=timeout, term=_checked_term(term))
         return await node.leader.call(
             lambda leader, left: leader.propose(payload, timeout=left),
             timeout=timeout,
             what="the proposal",
         )
+
+    async def propose_many(
+        self, data: Sequence[bytes | AbstractLogEntry], *, timeout: float | None = None
+    ) -> list[bytes | RaftifyError]:
+        """Replicate many entries with one wait; return for each its result, or the error of its own
+        (see `propose`), in the order of `data`.
+
+        They are appended in this order, unless some are refused at first, as when the leader
+        changes meanwhile: those follow behind. Cancelling it stops the waiting; what was proposed
+        may still take effect.
+
+        Raises:
+            ConfigError: one of them is no bytes; none was proposed.
+        """
+        payloads = [_payload(one) for one in data]
+        timeout = seconds(timeout, self._node.config.proposal_timeout)
+        return await self._node.leader.propose_many(payloads, timeout=timeout)
+
+    def propose_nowait(
+        self, data: bytes | AbstractLogEntry, *, timeout: float | None = None
+    ) -> asyncio.Future[bytes]:
+        """Replicate one entry without waiting. The future may be awaited, or forgotten.
+
+        It brings what `propose` would. Nobody complains if its error is never looked at.
+        """
+        payload = _payload(data)
+        work = asyncio.get_running_loop().create_task(self.propose(payload, timeout=timeout))
+        self._node.background.keep(work)
+        return work
+
+    async def wait_for_recovery(self, *, timeout: float | None = None) -> int:
+        """Return once a restarted node may serve: its state is that of the cluster again.
+
+        A node begins from its latest snapshot and applies the log behind it; until it has, its
+        state machine shows the past. This waits, for `Config.snapshot_timeout` unless told
+        otherwise, until it holds everything that the cluster had committed before the call, and
+        returns the index of that.
+
+        Raises:
+            NoLeader, DeadlineExceeded: not within `timeout` seconds.
+        """
+        return await self.read_index(timeout=seconds(timeout, self._node.config.snapshot_timeout))
 
     async def read_index(self, *, timeout: float | None = None) -> int:
         """Return once the local state machine holds everything acknowledged before the call.
@@ -60,3 +116,20 @@ class Log:
             what=f"applying up to index {index}",
         )
         return index
+
+
+def _payload(data: object) -> bytes:
+    """Return the bytes to propose; raise ConfigError if `data` has none."""
+    if isinstance(data, AbstractLogEntry):
+        return data.encode()
+    if isinstance(data, bytes | bytearray | memoryview):
+        return bytes(data)
+    raise ConfigError(
+        f"a proposal is bytes or an AbstractLogEntry, not {type(data).__name__}: encode it first"
+    )
+
+
+def _checked_term(term: object) -> int:
+    if isinstance(term, bool) or not isinstance(term, int) or term < 1:
+        raise ConfigError(f"term is that in which this node leads, from 1 upwards, not {term!r}")
+    return term

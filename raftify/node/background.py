@@ -16,18 +16,29 @@ class Background:
         # A dict keeps the order in which they were begun: the same run ends them in the same one.
         self._under_way: dict[asyncio.Future[Any], str] = {}
 
-    def keep(self, work: asyncio.Future[Any], what: str) -> None:
-        """Watch over `work`, to `what`. It is nothing that Raft relies on: the node goes on."""
+    def keep(self, work: asyncio.Future[Any], what: str = "") -> None:
+        """Watch over `work`, to `what`. It is nothing that Raft relies on: the node goes on.
+
+        Of work without a `what` nobody wants to know how it ended.
+        """
         self._under_way[work] = what
         work.add_done_callback(self._on_done)
 
     def _on_done(self, done: asyncio.Future[Any]) -> None:
         what = self._under_way.pop(done)
-        if not done.cancelled() and (error := done.exception()) is not None:
+        if not done.cancelled() and (error := done.exception()) is not None and what:
             self._logger.warning("node %d failed to %s: %s", self._node_id, what, error)
 
-    async def end(self) -> None:
-        """Cancel everything, and wait until it has ended."""
-        for work in list(self._under_way):
+    async def end(self, *, timeout: float) -> None:
+        """Cancel everything, and wait until it has ended, at most `timeout` seconds."""
+        under_way = list(self._under_way.items())
+        if not under_way:
+            return
+        for work, _ in under_way:
             work.cancel()
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        _, late = await asyncio.wait(self._under_way, timeout=timeout)
+        for work, what in under_way:
+            if work in late:
+                self._logger.warning(
+                    "node %d did not wait for the end of what was to %s", self._node_id, what
+                )

@@ -17,12 +17,16 @@ from raftify.errors import NodeStopped, Overloaded
 
 
 class Proposal(NamedTuple):
-    """An entry to be, its waiter, and the loop time at which the waiter gives up."""
+    """An entry to be, its waiter, and the loop time at which the waiter gives up.
+
+    With a `term` it is for the leader of that term and for no other.
+    """
 
     data: bytes
     context: bytes
     future: asyncio.Future[bytes]
     deadline: float
+    term: int = 0
 
 
 class Inbox:

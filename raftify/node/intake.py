@@ -88,7 +88,21 @@ class Intake:
         taken = [waiting.popleft() for _ in range(min(len(waiting), PROPOSALS_PER_TURN))]
         if waiting:
             self._inbox.wake()
-        self._propose([p for p in taken if not p.future.done()])
+        live = [p for p in taken if not p.future.done()]
+        self._propose([p for p in live if not p.term or self._is_of_this_term(p)])
+
+    def _is_of_this_term(self, proposal: Proposal) -> bool:
+        term = self._raw.raft.term
+        if proposal.term == term:
+            return True
+        fail(
+            proposal.future,
+            NotLeader(
+                f"the proposal is for the leader of term {proposal.term}, and the term is {term} "
+                "by now; nothing was appended"
+            ),
+        )
+        return False
 
     def _propose(self, proposals: list[Proposal]) -> None:
         if not proposals:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
@@ -16,11 +16,15 @@ from raftify.errors import (
     NotLeader,
     OutcomeUnknown,
     PeerUnreachable,
+    RaftifyError,
 )
 from raftify.node.local_state import LocalState
 from raftify.transport.interface import NodeApi, RemoteNode, Transport
 
 T = TypeVar("T")
+
+#: Stands where an answer will be; nobody outside sees it.
+_NOT_YET = b""
 
 
 class LeaderCalls:
@@ -70,12 +74,44 @@ class LeaderCalls:
                 if target is self._local:
                     raise
                 if not repeatable:
-                    raise OutcomeUnknown(
-                        f"the leader stopped while it had {what} in its hands; it may still take "
-                        f"effect: {error}"
-                    ) from error
+                    raise _in_its_hands(what, error) from error
                 refusal = error
             await self._pause(deadline)
+
+    async def propose_many(
+        self, payloads: Sequence[bytes], *, timeout: float
+    ) -> list[bytes | RaftifyError]:
+        """Propose all at once; return for each what `call` would return or raise for it."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        answers: list[bytes | RaftifyError] = [_NOT_YET] * len(payloads)
+        still, refusal = list(range(len(payloads))), None
+        await self._state.check_started()
+        while still:
+            try:
+                target = await self._leader(deadline, "a proposal of many", refusal)
+            except (NoLeader, NodeStopped) as error:
+                for place in still:
+                    answers[place] = type(error)(*error.args)
+                break
+            left = deadline - loop.time()
+            futures = {i: target.propose(payloads[i], timeout=left) for i in still}
+            await _all_done(futures.values())
+            still = []
+            for place, future in futures.items():
+                failure = future.exception()
+                if isinstance(failure, NotLeader | LeaderTransferring | PeerUnreachable):
+                    refusal = failure
+                    still.append(place)
+                elif isinstance(failure, NodeStopped) and target is not self._local:
+                    answers[place] = _in_its_hands("the proposal", failure)
+                elif isinstance(failure, RaftifyError):
+                    answers[place] = failure
+                else:
+                    answers[place] = future.result()
+            if still:
+                await self._pause(deadline)
+        return answers
 
     async def _leader(self, deadline: float, what: str, refusal: Exception | None) -> NodeApi:
         loop, state = asyncio.get_running_loop(), self._state
@@ -119,3 +155,20 @@ class LeaderCalls:
     async def close(self) -> None:
         remotes, self._remotes = self._remotes, {}
         await asyncio.gather(*(remote.close() for remote in remotes.values()))
+
+
+async def _all_done(futures: Iterable[asyncio.Future[bytes]]) -> None:
+    """Wait until each has an answer: each has a deadline of its own. Cancelled, cancel them."""
+    futures = list(futures)
+    try:
+        await asyncio.wait(futures)
+    except asyncio.CancelledError:
+        for future in futures:
+            future.cancel()
+        raise
+
+
+def _in_its_hands(what: str, error: NodeStopped) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        f"the leader stopped while it had {what} in its hands; it may still take effect: {error}"
+    )

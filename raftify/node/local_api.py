@@ -64,13 +64,14 @@ class LocalApi:
 
     # -- log --------------------------------------------------------------------------------
 
-    def propose(self, data: bytes, *, timeout: float) -> asyncio.Future[bytes]:
+    def propose(self, data: bytes, *, timeout: float, term: int = 0) -> asyncio.Future[bytes]:
+        """See `NodeApi.propose`. With a `term` only the leader of that term appends it."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[bytes] = loop.create_future()
         try:
             self._check_payload(data)
             context = b"" if data else EMPTY_PROPOSAL
-            self._inbox.put_proposal(Proposal(data, context, future, loop.time() + timeout))
+            self._inbox.put_proposal(Proposal(data, context, future, loop.time() + timeout, term))
         except RaftifyError as error:
             future.set_exception(error)
         return future

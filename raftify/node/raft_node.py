@@ -63,7 +63,7 @@ class RaftNode:
         self.state_machine = state_machine
         self.state = LocalState(identity, address, storage.membership())
         self._transport = transport
-        self._logger = logger
+        self.logger = logger
         self._stop = asyncio.Event()
         self._refused: RaftifyError | None = None
         #: Set while this node asks to be removed: being removed is then no failure.
@@ -106,7 +106,7 @@ class RaftNode:
             inbox=self._inbox,
             transport=self._transport,
             whereabouts=self.whereabouts,
-            logger=self._logger,
+            logger=self.logger,
         )
         self._runner = StateMachineRunner(self.state_machine, self._machine_worker, self._writer)
         self._persister = Persister(self.storage, self._storage_worker, self._core.on_persisted)
@@ -120,7 +120,7 @@ class RaftNode:
             storage_worker=self._storage_worker,
             writer=self._writer,
             on_saved=self._on_snapshot_saved,
-            logger=self._logger,
+            logger=self.logger,
         )
 
     def _build_doors(self) -> None:
@@ -148,7 +148,7 @@ class RaftNode:
             leader=self.leader,
             every_ticks=self.config.raft_config.election_tick,
             timeout=self.config.conf_change_request_timeout,
-            logger=self._logger,
+            logger=self.logger,
         )
 
     # -- life -------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ class RaftNode:
             raise
         except BaseException as error:
             self.state.failure = error
-            self._logger.error("node %d stops: %s", self.state.node_id, error)  # noqa: TRY400 - raised to the caller
+            self.logger.error("node %d stops: %s", self.state.node_id, error)  # noqa: TRY400 - raised to the caller
             raise
         finally:
             await uninterrupted(self._end())
@@ -223,7 +223,7 @@ class RaftNode:
             on_refused=self._on_refused,
             is_leaving=lambda: self.leaving,
             ask_others=self._standing.call_everybody,
-            logger=self._logger,
+            logger=self.logger,
         )
         await self._transport.start(handshake, endpoint)
         self.whereabouts.publish()
@@ -261,7 +261,7 @@ class RaftNode:
             raise self._refused
 
     async def _settle(self, *tasks: asyncio.Task[Any]) -> None:
-        await settle(tasks, timeout=self.config.shutdown_timeout, logger=self._logger)
+        await settle(tasks, timeout=self.config.shutdown_timeout, logger=self.logger)
 
     async def _drain(self, persisting: asyncio.Task[None]) -> None:
         """Let what was handed to the disk get there; no new work is taken."""
@@ -269,7 +269,7 @@ class RaftNode:
         self._persister.finish()
         _, late = await asyncio.wait([persisting], timeout=self.config.shutdown_timeout)
         if late:
-            self._logger.warning("the disk did not finish its writes before the node stopped")
+            self.logger.warning("the disk did not finish its writes before the node stopped")
         else:
             persisting.result()
 
@@ -292,8 +292,8 @@ class RaftNode:
                 try:
                     await end()
                 except Exception:
-                    self._logger.exception("node %d did not end cleanly", self.state.node_id)
-            await self.background.end()
+                    self.logger.exception("node %d did not end cleanly", self.state.node_id)
+            await self.background.end(timeout=self.config.shutdown_timeout)
             await self._close_store()
         finally:
             if self.state.failure is None:
@@ -309,10 +309,10 @@ class RaftNode:
         late = await close_workers(workers, timeout=self.config.shutdown_timeout)
         if self._storage_worker in late or self._writer in late:
             # To close it now would be to wait for the disk on the event loop.
-            self._logger.warning("the disk hangs: the store stays locked until this process ends")
+            self.logger.warning("the disk hangs: the store stays locked until this process ends")
             return
         if late:
-            self._logger.warning("the state machine did not return before the node stopped")
+            self.logger.warning("the state machine did not return before the node stopped")
         self._last_report = self.report()
         self.storage.close()
         release_store(self.storage)
