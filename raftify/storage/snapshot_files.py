@@ -195,12 +195,11 @@ class FileSink:
     def _mending(self, doing: str) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
+        except (OSError, StorageError) as error:
             if doing != "create":
                 self.abort()
-            raise from_os_error(error, self._folder.path / self._name, doing) from error
-        except StorageError:
-            self.abort()
+            if isinstance(error, OSError):
+                raise from_os_error(error, self._folder.path / self._name, doing) from error
             raise
 
 
