@@ -1,0 +1,255 @@
+"""An hour of steady load on three real nodes: `python -m tests.soak.load --minutes 60`.
+
+Three processes with LMDB on gRPC, a fourth (this one) that writes and reads at a fixed rate over
+a thousand keys, snapshots and purges every few seconds. In the last sixth of the time one node
+after the other is killed or ended, and started again. Every few seconds memory, disk, descriptors,
+threads and tasks of all four are noted.
+
+Leaves load.csv, load.png and load.txt in bench-results. Ends with 1 if something grew or was lost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import csv
+import gc
+import itertools
+import os
+import random
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from examples.children import Child, Children, free_ports
+from raftify.client import create_client
+from raftify.event_loop import new_event_loop
+from tests.soak import vitals
+from tests.soak.plot import draw
+from tests.soak.traffic import Traffic
+from tests.soak.verdict import FEWEST, Finding, judge, judge_restarts
+from tests.soak.vitals import Sample
+
+NODES = ("node-1", "node-2", "node-3")
+SETTINGS = (
+    '{"snapshot_entries": 3000, "snapshot_keep_entries": 500, "entry_cache_bytes": 2097152,'
+    ' "lmdb_map_size": 268435456}'
+)
+#: Within this time after the last restart everybody has to have found together again, in seconds.
+CALM_SECONDS = 40.0
+STEADY_SHARE = 5 / 6
+
+
+@dataclass
+class Soak:
+    """The cluster under load and what was noted of it."""
+
+    directory: Path
+    children: Children
+    traffic: Traffic | None = None
+    nodes: dict[str, Child] = field(default_factory=dict)
+    addresses: dict[str, str] = field(default_factory=dict)
+    samples: list[Sample] = field(default_factory=list)
+    restarts: int = 0
+
+    async def form(self) -> None:
+        for name, port in zip(NODES, free_ports(len(NODES)), strict=True):
+            self.addresses[name] = f"127.0.0.1:{port}"
+        for name in NODES:
+            await self.start(name)
+
+    async def start(self, name: str) -> None:
+        """Start a node, and return when it is a member that answers."""
+        arguments = ["--raft-addr", self.addresses[name], "--settings", SETTINGS]
+        arguments += ["--log-dir", str(self.directory / name)]
+        if name != NODES[0]:
+            arguments += ["--peer-addr", self.addresses[NODES[0]]]
+        log = self.directory / f"{name}.txt"
+        node = await self.children.spawn("tests.chaos.node", *arguments, log=log)
+        await node.call("state")
+        self.nodes[name] = node
+
+    async def sample(self, seconds: float, phase: str) -> None:
+        """Note every process that runs, this one included."""
+        assert self.traffic is not None
+        p50, p99 = self.traffic.take_latencies()
+        writes = self.traffic.done["write"]
+        for name, node in list(self.nodes.items()):
+            inside = await node.call("vitals")
+            self.samples.append(
+                self._look(seconds, phase, name, node.pid, inside, self.directory / name)
+            )
+        inside = {"tasks": len(asyncio.all_tasks()), "objects": len(gc.get_objects())}
+        mine = self._look(seconds, phase, "client", os.getpid(), inside, None)
+        self.samples.append(
+            Sample(**{**asdict(mine), "writes": writes, "p50_ms": p50, "p99_ms": p99})
+        )
+
+    def _look(
+        self, seconds: float, phase: str, who: str, pid: int, inside: dict[str, int],
+        directory: Path | None,
+    ) -> Sample:  # fmt: skip
+        memory, resident = vitals.memory_of(pid)
+        return Sample(
+            seconds=round(seconds, 1),
+            phase=phase,
+            who=who,
+            memory_kib=memory,
+            resident_kib=resident,
+            descriptors=vitals.descriptors_of(pid),
+            threads=vitals.threads_of(pid),
+            tasks=inside["tasks"],
+            objects=inside["objects"],
+            disk_kib=vitals.disk_kib(directory) if directory else 0,
+            log_kib=inside.get("log_pages", 0) * vitals.PAGE_KIB,
+            writes=0,
+            p50_ms=0.0,
+            p99_ms=0.0,
+        )
+
+    async def restart(self, name: str, *, kill: bool) -> None:
+        node = self.nodes.pop(name)
+        if kill:
+            await node.kill()
+        else:
+            await node.quit()
+        await self.start(name)
+        self.restarts += 1
+
+
+async def live(soak: Soak, arguments: argparse.Namespace) -> str:
+    """Run both phases; return which node was restarted last."""
+    loop = asyncio.get_running_loop()
+    total = arguments.minutes * 60
+    began = loop.time()
+    interval = min(10.0, total * STEADY_SHARE / (6 * FEWEST))
+
+    async def note_until(end: float, phase: str) -> None:
+        while loop.time() - began < end:
+            await asyncio.sleep(interval)
+            await soak.sample(loop.time() - began, phase)
+            say(soak, loop.time() - began, phase)
+
+    await note_until(total * STEADY_SHARE, "steady")
+    pause = max(interval, min(60.0, total / 60))
+    name = ""
+    for number in itertools.count():
+        if number and loop.time() - began >= total - CALM_SECONDS:
+            break
+        name = NODES[number % len(NODES)]
+        await soak.restart(name, kill=number % 2 == 0)
+        await note_until(loop.time() - began + pause, "restarts")
+    await note_until(loop.time() - began + CALM_SECONDS / 2, "restarts")
+    await note_until(loop.time() - began + CALM_SECONDS / 2, "calm")
+    return name
+
+
+def say(soak: Soak, seconds: float, phase: str) -> None:
+    assert soak.traffic is not None
+    latest = {s.who: f"{s.memory_kib / 1024:.0f}" for s in soak.samples[-len(NODES) - 1 :]}
+    last = soak.samples[-1]
+    print(  # noqa: T201 - it is a program
+        f"{seconds:6.0f} s {phase:8} writes {last.writes:,} p50 {last.p50_ms:.1f} ms "
+        f"p99 {last.p99_ms:.1f} ms MiB {latest} errors {dict(soak.traffic.errors)}",
+        flush=True,
+    )
+
+
+async def run(arguments: argparse.Namespace, work: Path) -> list[str]:
+    """Return what is wrong; nothing if all is well."""
+    arguments.results.mkdir(parents=True, exist_ok=True)
+    async with Children() as children:
+        soak = Soak(work, children)
+        await soak.form()
+        async with create_client(list(soak.addresses.values()), timeout=20) as client:
+            soak.traffic = Traffic(
+                client,
+                lambda: list(soak.nodes.values()),
+                writes=arguments.writes,
+                reads=arguments.reads,
+                source=random.Random(1),
+            )
+            load = asyncio.create_task(soak.traffic.run())
+            try:
+                last = await live(soak, arguments)
+            finally:
+                load.cancel()
+                with suppress(asyncio.CancelledError):
+                    await load
+        return report(soak, arguments, last)
+
+
+def report(soak: Soak, arguments: argparse.Namespace, last: str) -> list[str]:
+    assert soak.traffic is not None
+    results: Path = arguments.results
+    with (results / "load.csv").open("w", newline="") as file:
+        rows = [asdict(s) for s in soak.samples]
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    traffic = soak.traffic
+    title = (
+        f"{arguments.minutes:g} minutes, {arguments.writes} writes/s and {arguments.reads} reads/s:"
+        f" {traffic.done['write']:,} writes, {traffic.done['read']:,} reads, "
+        f"{soak.restarts} restarts"
+    )
+    drawn = draw(soak.samples, results / "load.png", title)
+    steady, after = judge(soak.samples), judge_restarts(soak.samples, last)
+    wrong = [str(f) for f in (*steady, *after) if f.grown]
+    wrong += missing(soak, arguments)
+    lines = [
+        title,
+        "",
+        "steady phase, second quarter -> last (memory, disk: median; counts: the least):",
+    ]
+    lines += [str(f) for f in shown(steady)]
+    lines += ["", "after the restarts, end of the steady phase -> calm at the end:"]
+    lines += [str(f) for f in after]
+    lines += ["", f"errors: {dict(traffic.errors) or 'none'}"]
+    lines += ["" if drawn else "no plot: matplotlib is not installed"]
+    lines += ["WRONG:", *wrong] if wrong else ["flat: nothing grew, nothing leaked"]
+    text = "\n".join(lines)
+    (results / "load.txt").write_text(text + "\n")
+    print(text)  # noqa: T201 - it is a program
+    return wrong
+
+
+def shown(findings: list[Finding]) -> list[Finding]:
+    """Leave out what a process does not have."""
+    return [f for f in findings if f.before or f.after]
+
+
+def missing(soak: Soak, arguments: argparse.Namespace) -> list[str]:
+    """Return what says that this was not the load it claims to be."""
+    assert soak.traffic is not None
+    seconds = soak.samples[-1].seconds
+    wanted = arguments.writes * seconds
+    wrong = []
+    if soak.traffic.done["write"] < 0.95 * wanted:
+        wrong.append(f"only {soak.traffic.done['write']:,} of {wanted:,.0f} writes were made")
+    kept = [s for s in soak.samples if s.phase == "steady" and s.who != "client"]
+    if not all(s.log_kib for s in kept):
+        wrong.append("a node had no log")
+    return wrong
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--writes", type=int, default=300, help="per second")
+    parser.add_argument("--reads", type=int, default=100, help="per second")
+    parser.add_argument("--results", type=Path, default=Path("bench-results"))
+    arguments = parser.parse_args()
+    arguments.results.mkdir(parents=True, exist_ok=True)
+    # Beside the results, because the system's temporary directory may lie in memory.
+    with (
+        tempfile.TemporaryDirectory(prefix="load-", dir=arguments.results) as work,
+        asyncio.Runner(loop_factory=new_event_loop) as runner,
+    ):
+        return 1 if runner.run(run(arguments, Path(work))) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
