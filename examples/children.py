@@ -15,7 +15,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -65,11 +65,16 @@ class Child:
         self._reader = asyncio.create_task(self._read_answers())
 
     @classmethod
-    async def spawn(cls, module: str, *arguments: str, log: Path) -> Self:
-        """Start `python -m module arguments...` at the top of the checkout."""
+    async def spawn(
+        cls, module: str, *arguments: str, log: Path, under: Sequence[str] = ()
+    ) -> Self:
+        """Start `python -m module arguments...` at the top of the checkout.
+
+        `under` is a command that becomes the one given to it, such as `nsenter --net=...`.
+        """
         with log.open("ab") as errors:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", module, *arguments,
+                *under, sys.executable, "-m", module, *arguments,
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=errors,
                 cwd=TOP, start_new_session=True, limit=LINE_BYTES,
             )  # fmt: skip
@@ -78,6 +83,11 @@ class Child:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it still listens; a child that stopped answering may take a moment to end."""
+        return not self._reader.done()
 
     async def call(self, command: str, *arguments: object, timeout: float = 60.0) -> Any:
         """Run `command` in the child and return its answer.
@@ -154,8 +164,10 @@ class Children:
     def __init__(self) -> None:
         self._children: list[Child] = []
 
-    async def spawn(self, module: str, *arguments: str, log: Path) -> Child:
-        child = await Child.spawn(module, *arguments, log=log)
+    async def spawn(
+        self, module: str, *arguments: str, log: Path, under: Sequence[str] = ()
+    ) -> Child:
+        child = await Child.spawn(module, *arguments, log=log, under=under)
         self._children.append(child)
         return child
 
