@@ -1,0 +1,151 @@
+"""Whether a history is linearizable (Herlihy and Wing 1990).
+
+It is if each operation can be thought to take effect at one moment between its call and its
+return, such that a sequential object gives the answers that clients got. An operation of unknown
+outcome may take effect at any moment after its call, or never; a failed one never does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from raftify.testing.history.explanation import explain_part
+from raftify.testing.history.model import Model
+from raftify.testing.history.operation import Operation, Outcome
+from raftify.testing.history.search import Budget, Found, Search
+
+#: Enough for histories of ten thousands of operations; a few hundred bytes of memory for each.
+MAX_STEPS = 2_000_000
+
+
+class Answer(Enum):
+    """What a check came to."""
+
+    LINEARIZABLE = "linearizable"
+    VIOLATED = "not linearizable"
+    #: The budget was spent before all orders were tried. Neither a yes nor a no.
+    UNDECIDED = "undecided"
+
+
+class NotLinearizable(AssertionError):
+    """There is no order in which one object could have done these operations."""
+
+
+class Undecided(AssertionError):
+    """The budget did not suffice to tell whether a history is linearizable."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What was found for one part of the object: a key, a queue.
+
+    Args:
+        name: what `Model.part_of` calls it.
+        operations: those of the part, by their calls, without the failed ones.
+        found: the order that explains them, or how far one got.
+    """
+
+    name: Hashable
+    operations: tuple[Operation, ...]
+    found: Found
+
+    @property
+    def answer(self) -> Answer:
+        if self.found.order is not None:
+            return Answer.LINEARIZABLE
+        return Answer.VIOLATED if self.found.decided else Answer.UNDECIDED
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What `check` found. It is true only for a history that is certainly linearizable.
+
+    Args:
+        model: by which it was judged.
+        parts: all that were looked at; the search ends with the first violated one.
+        steps: how many times the model was asked.
+    """
+
+    model: Model[Any]
+    parts: tuple[Part, ...]
+    steps: int
+
+    @property
+    def answer(self) -> Answer:
+        answers = {part.answer for part in self.parts}
+        for answer in (Answer.VIOLATED, Answer.UNDECIDED):
+            if answer in answers:
+                return answer
+        return Answer.LINEARIZABLE
+
+    @property
+    def offending(self) -> Part | None:
+        """The part that is violated or else undecided; None if all are well."""
+        bad = [part for part in self.parts if part.answer is self.answer]
+        return None if self.answer is Answer.LINEARIZABLE else bad[0]
+
+    def __bool__(self) -> bool:
+        return self.answer is Answer.LINEARIZABLE
+
+    def explain(self) -> str:
+        """Say in words how far the longest orders get, and what no order explains."""
+        part = self.offending
+        if part is None:
+            count = sum(len(part.operations) for part in self.parts)
+            return f"linearizable: {count} operations in {len(self.parts)} parts"
+        whose = "" if part.name is None else f" at {part.name!r}"
+        text = f"{self.answer.value}{whose} after {self.steps} steps"
+        if part.answer is Answer.UNDECIDED:
+            text += "; allow more steps or seconds, or check a shorter history"
+        return f"{text}\n{explain_part(self.model, part.operations, part.found)}"
+
+    def demand(self) -> None:
+        """Return only if the history is linearizable.
+
+        Raises:
+            NotLinearizable: it is not; the message explains.
+            Undecided: the budget did not suffice.
+        """
+        if self.answer is Answer.VIOLATED:
+            raise NotLinearizable(self.explain())
+        if self.answer is Answer.UNDECIDED:
+            raise Undecided(self.explain())
+
+
+def check(
+    history: Iterable[Operation],
+    model: Model[Any],
+    *,
+    max_steps: int = MAX_STEPS,
+    max_seconds: float | None = None,
+) -> Verdict:
+    """Tell whether `history` is linearizable by `model`.
+
+    Args:
+        history: the operations, in any order.
+        model: the sequential object.
+        max_steps: how many times the model may be asked, for all parts together. The verdict is
+            the same each time.
+        max_seconds: how long it may take by the wall clock. The verdict may then depend on it.
+    """
+    until = None if max_seconds is None else time.monotonic() + max_seconds
+    budget = Budget(max_steps, until)
+    parts = []
+    for name, operations in _parts_of(history, model).items():
+        part = Part(name, tuple(operations), Search(operations, model, budget).run())
+        parts.append(part)
+        if part.answer is Answer.VIOLATED:
+            break
+    return Verdict(model, tuple(parts), budget.used)
+
+
+def _parts_of(history: Iterable[Operation], model: Model[Any]) -> dict[Hashable, list[Operation]]:
+    parts: dict[Hashable, list[Operation]] = {}
+    for operation in sorted(history, key=lambda each: each.called):
+        if operation.outcome is not Outcome.FAILED:
+            parts.setdefault(model.part_of(operation.input), []).append(operation)
+    return parts

@@ -1,0 +1,50 @@
+"""What a correct system would do: the sequential object that clients believe to talk to."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable
+from typing import Any, Generic, TypeVar
+
+State = TypeVar("State", bound=Hashable)
+
+
+class Model(ABC, Generic[State]):
+    """A sequential object: one operation after the other, each with its answer.
+
+    States are immutable and hashable: tuples, frozensets, strings, frozen dataclasses.
+    """
+
+    @abstractmethod
+    def initial(self) -> State:
+        """Return the state before the first operation; of one part, if the model partitions."""
+
+    @abstractmethod
+    def apply(self, state: State, asked: Any) -> tuple[State, Any]:
+        """Return the state after `asked`, and the answer to it. Changes nothing itself."""
+
+    def agrees(self, expected: Any, answered: Any) -> bool:
+        """Whether the answer that `apply` expects and the one that a client got are the same."""
+        return bool(expected == answered)
+
+    def part_of(self, asked: Any) -> Hashable:
+        """Return which part of the object `asked` concerns, if its parts do not affect each other.
+
+        Parts are checked apart from each other, which is much faster: a history is linearizable
+        if each part's is. A key-value store's parts are its keys.
+        """
+        return None
+
+    def describe(self, asked: Any) -> str:
+        """Return `asked` as people read it in explanations and pictures."""
+        if isinstance(asked, tuple) and asked and isinstance(asked[0], str):
+            return f"{asked[0]}({', '.join(str(each) for each in asked[1:])})"
+        return str(asked)
+
+    def describe_answer(self, asked: Any, answered: Any) -> str:
+        """Return an answer to `asked` as people read it."""
+        return str(answered)
+
+    def describe_state(self, state: State) -> str:
+        """Return `state` as people read it."""
+        return str(state)

@@ -1,0 +1,67 @@
+"""A key-value store. With a single key it is a register."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+from raftify.testing.history.model import Model
+
+#: The value of a key, or None while it has none.
+Value = Any
+
+
+class KeyValue(Model[Value]):
+    """Keys with values; a key that has none reads as None. Each key is a part of its own.
+
+    The static methods make the inputs; each says what its answer must be.
+    """
+
+    @staticmethod
+    def get(key: Hashable) -> tuple[Any, ...]:
+        """Read a key. Answer: its value, or None."""
+        return ("get", key)
+
+    @staticmethod
+    def put(key: Hashable, value: Value) -> tuple[Any, ...]:
+        """Set a key. Answer: None."""
+        return ("put", key, value)
+
+    @staticmethod
+    def append(key: Hashable, value: Value) -> tuple[Any, ...]:
+        """Add `value` by `+` to what the key holds, or set it where it holds nothing.
+
+        Answer: None.
+        """
+        return ("append", key, value)
+
+    @staticmethod
+    def delete(key: Hashable) -> tuple[Any, ...]:
+        """Take a key away. Answer: whether it had a value."""
+        return ("delete", key)
+
+    @staticmethod
+    def cas(key: Hashable, expected: Value, value: Value) -> tuple[Any, ...]:
+        """Set a key if it holds `expected` (None: if it has no value). Answer: whether it did."""
+        return ("cas", key, expected, value)
+
+    def initial(self) -> Value:
+        return None
+
+    def part_of(self, asked: Any) -> Hashable:
+        key: Hashable = asked[1]
+        return key
+
+    def apply(self, state: Value, asked: Any) -> tuple[Value, Any]:
+        match asked:
+            case ("get", _):
+                return state, state
+            case ("put", _, value):
+                return value, None
+            case ("append", _, value):
+                return value if state is None else state + value, None
+            case ("delete", _):
+                return None, state is not None
+            case ("cas", _, expected, value):
+                return (value, True) if state == expected else (state, False)
+        raise ValueError(f"a key-value store knows no {asked!r}; make inputs by KeyValue's methods")

@@ -1,0 +1,285 @@
+"""The search for an order in which a sequential object could have done a history's operations.
+
+The algorithm is that of Wing and Gong (1993) with Lowe's memory of configurations (2017): take, of
+the operations that no other one precedes, one whose answer the model agrees with, and go on with
+the rest; where none is left, go back. A configuration that was met before is not tried again.
+
+Operations with an unknown outcome are kept apart. They are tried only where nothing else goes on,
+need not be placed at all, and a configuration that used more of them than an earlier one, and is
+else the same, cannot do better than that one. So a few of them cost little.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from raftify.testing.history.model import Model
+from raftify.testing.history.operation import Operation, Outcome
+
+#: How many different dead ends at the furthest operation are remembered for the explanation.
+DEAD_ENDS = 4
+#: Steps between two looks at the clock.
+STEPS_PER_LOOK = 1024
+
+
+class OutOfBudget(Exception):
+    """Too many steps, or too late."""
+
+
+@dataclass
+class Budget:
+    """What a check may cost.
+
+    Args:
+        steps: how many times the model may be asked.
+        until: when to stop, by `time.monotonic`; None for never.
+    """
+
+    steps: int
+    until: float | None = None
+    used: int = 0
+
+    def spend(self) -> None:
+        """Take one step.
+
+        Raises:
+            OutOfBudget: there is none left, or it is too late.
+        """
+        if self.used >= self.steps:
+            raise OutOfBudget
+        self.used += 1
+        if (
+            self.until is not None
+            and self.used % STEPS_PER_LOOK == 0
+            and time.monotonic() > self.until
+        ):
+            raise OutOfBudget
+
+
+@dataclass(frozen=True)
+class DeadEnd:
+    """An order that explains every operation that ended before `stuck` did, but not that one.
+
+    Args:
+        order: the operations placed, each with the state after it.
+        state: the state at the end.
+    """
+
+    order: tuple[tuple[Operation, Any], ...]
+    state: Any
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Args:
+        order: the operations in an order that explains them, each with the state after it; of
+            those with an unknown outcome only the ones that were needed. None if there is no such
+            order, or none was found.
+        stuck: the operation that ended first of those that no order explains, or that the search
+            reached last; None if there is an order.
+        dead_ends: the orders that got that far, with different states at their ends.
+        decided: False if the budget was spent before every order was tried.
+    """
+
+    order: tuple[tuple[Operation, Any], ...] | None
+    stuck: Operation | None
+    dead_ends: tuple[DeadEnd, ...]
+    decided: bool
+
+
+#: The operations placed so far, the last one first: each with the state after it, and the rest.
+Trail = tuple[Operation, Any, "Trail"] | None
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A choice to come back to: `unknown` is -1 for the call at `position`."""
+
+    position: int
+    unknown: int
+    state: Any
+    low: int
+    mask: int
+    trail: Trail
+
+
+class Search:
+    """One search over the operations of one part.
+
+    Calls and returns of the operations that were answered are numbered by time from 1 on, and
+    chained both ways; 0 is the head of the chain and its end. At equal times calls stand first,
+    so that such operations count as concurrent.
+    """
+
+    def __init__(self, operations: Iterable[Operation], model: Model[Any], budget: Budget) -> None:
+        self._model = model
+        self._budget = budget
+        by_call = sorted(operations, key=lambda each: each.called)
+        self._answered = [each for each in by_call if each.outcome is Outcome.OK]
+        self._unknown = [each for each in by_call if each.outcome is Outcome.UNKNOWN]
+        self._chain()
+        #: Every call before number `low` is placed, and `low + i` where bit i of `mask` is set.
+        self._low = 0
+        self._mask = 0
+        #: Which unknown operations are placed, one bit for each.
+        self._used = 0
+        self._state: Any = model.initial()
+        self._trail: Trail = None
+        self._met: dict[Hashable, list[int]] = {}
+        self._stack: list[_Frame] = []
+        self._furthest = 0
+        self._ends: list[tuple[Any, Trail]] = []
+
+    def _chain(self) -> None:
+        count = len(self._answered)
+        events = [(each.called, 0, number) for number, each in enumerate(self._answered)]
+        events += [(each.ends, 1, number) for number, each in enumerate(self._answered)]
+        events.sort()
+        #: For each event, which operation it belongs to, and the return if it is its call, or 0.
+        self._owner = [0] * (2 * count + 1)
+        self._return = [0] * (2 * count + 1)
+        calls = [0] * count
+        for position, (_, is_return, number) in enumerate(events, 1):
+            self._owner[position] = number
+            if is_return:
+                self._return[calls[number]] = position
+            else:
+                calls[number] = position
+        self._next: list[int] = [*range(1, 2 * count + 1), 0]
+        self._before: list[int] = [2 * count, *range(2 * count)]
+
+    def run(self) -> Found:
+        """Search until an order is found, none is left to try, or the budget is spent."""
+        try:
+            if self._explore():
+                return Found(_in_order(self._trail), None, (), decided=True)
+        except OutOfBudget:
+            return self._stuck(decided=False)
+        return self._stuck(decided=True)
+
+    def _explore(self) -> bool:
+        """Return whether there is an order, after trying every one that may be it."""
+        position = self._next[0]
+        while position:
+            if self._return[position]:
+                placed = self._place(position)
+                position = self._next[0] if placed else self._next[position]
+                continue
+            self._note_dead_end(position)
+            turned = self._turn(position)
+            if turned is None:
+                return False
+            position = turned
+        return True
+
+    def _turn(self, position: int) -> int | None:
+        """Go on after every call before the return at `position` was tried.
+
+        Return where to go on in the chain, or None if there is nothing left to try.
+        """
+        first = 0
+        while not self._place_unknown(position, first):
+            if not self._stack:
+                return None
+            frame = self._go_back()
+            if frame.unknown < 0:
+                return self._next[frame.position]
+            position, first = frame.position, frame.unknown + 1
+        return self._next[0]
+
+    def _place(self, position: int) -> bool:
+        """Place the operation called at `position`, if the model agrees and nobody was here yet."""
+        self._budget.spend()
+        number = self._owner[position]
+        operation = self._answered[number]
+        state, expected = self._model.apply(self._state, operation.input)
+        if not self._model.agrees(expected, operation.output):
+            return False
+        low, mask = self._low, self._mask | 1 << (number - self._low)
+        while mask & 1:
+            low, mask = low + 1, mask >> 1
+        if not self._is_new(low, mask, state, self._used):
+            return False
+        self._push(position, -1)
+        self._low, self._mask, self._state = low, mask, state
+        self._trail = (operation, state, self._trail)
+        for gone in (position, self._return[position]):
+            self._next[self._before[gone]] = self._next[gone]
+            self._before[self._next[gone]] = self._before[gone]
+        return True
+
+    def _place_unknown(self, position: int, first: int) -> bool:
+        """Place an unknown operation, from number `first` on, before the return at `position`."""
+        until = self._answered[self._owner[position]].ends
+        for number in range(first, len(self._unknown)):
+            operation = self._unknown[number]
+            if operation.called > until:
+                return False
+            used = self._used | 1 << number
+            if used == self._used:
+                continue
+            self._budget.spend()
+            state, _ = self._model.apply(self._state, operation.input)
+            # One that changes nothing helps nobody.
+            if state == self._state or not self._is_new(self._low, self._mask, state, used):
+                continue
+            self._push(position, number)
+            self._used, self._state = used, state
+            self._trail = (operation, state, self._trail)
+            return True
+        return False
+
+    def _is_new(self, low: int, mask: int, state: Any, used: int) -> bool:
+        """Whether no such configuration was met that had used nothing but what this one has."""
+        met = self._met.setdefault((low, mask, state), [])
+        if any(other & used == other for other in met):
+            return False
+        met[:] = [other for other in met if other & used != used]
+        met.append(used)
+        return True
+
+    def _push(self, position: int, unknown: int) -> None:
+        self._stack.append(
+            _Frame(position, unknown, self._state, self._low, self._mask, self._trail)
+        )
+
+    def _go_back(self) -> _Frame:
+        """Take the last operation back, and return what its choice was."""
+        frame = self._stack.pop()
+        self._state, self._trail = frame.state, frame.trail
+        self._low, self._mask = frame.low, frame.mask
+        if frame.unknown >= 0:
+            self._used ^= 1 << frame.unknown
+            return frame
+        for back in (self._return[frame.position], frame.position):
+            self._next[self._before[back]] = back
+            self._before[self._next[back]] = back
+        return frame
+
+    def _note_dead_end(self, position: int) -> None:
+        """Remember the order that leads here, if none got further."""
+        if position < self._furthest:
+            return
+        if position > self._furthest:
+            self._furthest, self._ends = position, []
+        if len(self._ends) < DEAD_ENDS and all(state != self._state for state, _ in self._ends):
+            self._ends.append((self._state, self._trail))
+
+    def _stuck(self, *, decided: bool) -> Found:
+        if not self._furthest:
+            return Found(None, None, (), decided)
+        ends = tuple(DeadEnd(_in_order(trail), state) for state, trail in self._ends)
+        return Found(None, self._answered[self._owner[self._furthest]], ends, decided)
+
+
+def _in_order(trail: Trail) -> tuple[tuple[Operation, Any], ...]:
+    placed = []
+    while trail is not None:
+        operation, state, trail = trail
+        placed.append((operation, state))
+    return tuple(reversed(placed))
