@@ -38,7 +38,7 @@ def campaign_blocker(core: RaftCore) -> str | None:
             return "a committed configuration change has yet to be applied"
     except LogTemporarilyUnavailable:
         return "storage is still fetching the entries that may change the configuration"
-    if core.tracker.is_singleton() and log.persisted < log.last_index():
+    if log.persisted < log.last_index() and core.tracker.decides_alone(core.id):
         # It would win at once, by a vote of its own that stands for entries not durable yet.
         return "its log is not durable yet"
     return None

@@ -46,7 +46,7 @@ def release_waiting(core: RaftCore) -> None:
 def _answer_or_ask(core: RaftCore, messages: list[Message]) -> None:
     read_only = core.read_only
     index = core.raft_log.committed
-    if core.tracker.is_singleton() or read_only.option is ReadOnlyOption.LEASE_BASED:
+    if core.tracker.decides_alone(core.id) or read_only.option is ReadOnlyOption.LEASE_BASED:
         for message in messages:
             _answer(core, message, index)
         return

@@ -151,9 +151,14 @@ class ReadyQueue:
 
         But not before its own term and vote are durable. A leader elected by its own vote alone
         could else forget the term, be elected in it again, and send other entries in its name
-        (raft-rs lets them go).
+        (raft-rs lets them go). It may even have been elected while a Ready was open.
         """
-        return self._core.role is Role.LEADER and self._vote_number <= self._persisted_number
+        core, handed_out = self._core, self._prev_hs
+        return (
+            core.role is Role.LEADER
+            and self._vote_number <= self._persisted_number
+            and (core.term, core.vote) == (handed_out.term, handed_out.vote)
+        )
 
     def _take_committed(self) -> list[Entry]:
         if self._awaits_entries:

@@ -120,6 +120,14 @@ class ProgressTracker:
         result = self.conf.voters.vote_result(lambda node_id: node_id in nodes)
         return result is VoteResult.WON
 
+    def decides_alone(self, node_id: int) -> bool:
+        """Return whether `node_id` needs nobody else, in neither half where joint.
+
+        raft-rs asks `is_singleton` instead. That is false for a sole voter which is joint with
+        itself, and true for a leader that the sole voter is not.
+        """
+        return self.has_quorum((node_id,))
+
     def quorum_recently_active(self, perspective_of: int) -> bool:
         """Return whether a quorum was heard of since the last call, and begin anew.
 
