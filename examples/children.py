@@ -89,19 +89,24 @@ class Child:
         """Whether it still listens; a child that stopped answering may take a moment to end."""
         return not self._reader.done()
 
+    async def gone(self) -> None:
+        """Return once it listens no more, however it came to its end."""
+        await asyncio.wait({self._reader})
+
     async def call(self, command: str, *arguments: object, timeout: float = 60.0) -> Any:
         """Run `command` in the child and return its answer.
 
         Raises:
             ChildFailed: it failed there, the child is gone, or `timeout` seconds passed.
         """
-        if self._reader.done() or self._process.stdin is None:
+        stdin = self._process.stdin
+        if self._reader.done() or stdin is None or stdin.is_closing():
             raise self._gone()
         number = next(self._numbers)
         future = asyncio.get_running_loop().create_future()
         self._waiting[number] = future
         try:
-            self._process.stdin.write(json.dumps([number, command, arguments]).encode() + b"\n")
+            stdin.write(json.dumps([number, command, arguments]).encode() + b"\n")
             async with asyncio.timeout(timeout):
                 return await future
         except TimeoutError:

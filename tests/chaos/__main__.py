@@ -1,0 +1,92 @@
+"""Real processes under real faults: `python -m tests.chaos`, or `make chaos`.
+
+Clusters of three and of five nodes, each node a process with LMDB and gRPC, clients that write and
+read throughout, and one fault after the other. See docs/chaos.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import shutil
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from raftify.event_loop import new_event_loop
+from tests.chaos.drill import Drill, Findings
+from tests.chaos.namespaces import NamespaceNetwork, enter
+from tests.chaos.network import Network
+from tests.chaos.proxy import ProxyNetwork
+from tests.chaos.report import as_json, as_text
+from tests.chaos.volumes import Directory, best_volume
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--cycles", type=int, default=10, help="how often to kill and restart")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[3, 5])
+    parser.add_argument("--network", choices=["auto", "namespaces", "proxy"], default="auto")
+    parser.add_argument("--only", default="", help="faults whose name contains this")
+    parser.add_argument("--seed", type=int, help="which faults come when; drawn if not given")
+    parser.add_argument("--results", type=Path, default=Path("bench-results"))
+    return parser.parse_args()
+
+
+async def drill(arguments: argparse.Namespace, work: Path, *, namespaces: bool) -> list[Findings]:
+    """Run one drill for each size; stop at the first that finds something wrong."""
+    found: list[Findings] = []
+    kills = -(-arguments.cycles // len(arguments.sizes))
+    volume = await best_volume(work) if namespaces else Directory
+    for size in arguments.sizes:
+        network: Network = NamespaceNetwork() if namespaces else ProxyNetwork()
+        directory = work / f"{size}-nodes"
+        directory.mkdir()
+        print(f"{size} nodes; {network.kind}; {volume.kind}", flush=True)  # noqa: T201 - a program
+        one = Drill(
+            size, network, volume, directory, seed=arguments.seed, say=partial(print, flush=True)
+        )
+        found.append(await one.run(kills, arguments.only))
+        if found[-1].wrong:
+            break
+    return found
+
+
+def main() -> int:
+    arguments = parse()
+    # The children are programs of their own: gRPC need not complain of forks.
+    os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+    namespaces = False
+    if arguments.network != "proxy":
+        reason = enter()
+        namespaces = not reason
+        if reason:
+            print(f"no network namespaces: {reason}", flush=True)  # noqa: T201 - a program
+            if arguments.network == "namespaces":
+                return 2
+    if arguments.seed is None:
+        arguments.seed = random.SystemRandom().randrange(1 << 32)
+    results: Path = arguments.results.resolve()
+    results.mkdir(parents=True, exist_ok=True)
+    # Beside the results, because the system's temporary directory may lie in memory.
+    work = Path(tempfile.mkdtemp(prefix="chaos-", dir=results))
+    print(f"seed {arguments.seed}; in {work}", flush=True)  # noqa: T201 - a program
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        found = runner.run(drill(arguments, work, namespaces=namespaces))
+    text = as_text(found)
+    (results / "chaos.txt").write_text(text + "\n")
+    (results / "chaos.json").write_text(json.dumps(as_json(found), indent=1) + "\n")
+    print(f"\n{text}")  # noqa: T201 - a program
+    if any(f.wrong for f in found):
+        print(f"the nodes' own words are in {work}")  # noqa: T201 - a program
+        return 1
+    shutil.rmtree(work)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

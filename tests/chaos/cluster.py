@@ -1,0 +1,206 @@
+"""The machines of a drill: started, killed, replaced, and asked how they are."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from examples.children import Child, ChildFailed, Children
+from tests.chaos.network import Network
+from tests.chaos.volumes import Directory
+
+#: How long everybody has to find together again after a fault has ended.
+SETTLE_SECONDS = 60.0
+ASK_SECONDS = 5.0
+#: Snapshots and purges come often, a stalled disk is noticed soon, calls to the dead end soon.
+SETTINGS: dict[str, Any] = {
+    "snapshot_entries": 400,
+    "snapshot_keep_entries": 100,
+    "disk_stall_timeout": 1.0,
+    "entry_cache_bytes": 1 << 20,
+}
+
+
+class NotSettled(Exception):
+    """The cluster did not become one again; the text says how it stands."""
+
+
+@dataclass
+class Machine:
+    """A computer with an address and a disk, on which a node may run."""
+
+    name: str
+    address: str
+    volume: Directory
+    child: Child | None = None
+    node_id: int = 0
+
+    @property
+    def log_dir(self) -> Path:
+        return self.volume.path / "log"
+
+    @property
+    def running(self) -> bool:
+        return self.child is not None and self.child.running
+
+    @property
+    def node(self) -> Child:
+        """The node's process.
+
+        Raises:
+            ChildFailed: none runs.
+        """
+        if self.child is None:
+            raise ChildFailed(
+                "ChildGone", f"{self.name} is down", rejected=False, outcome_unknown=True
+            )
+        return self.child
+
+
+@dataclass
+class Cluster:
+    """All machines, by name. `directory` is where their disks and the nodes' output lie."""
+
+    network: Network
+    volume_kind: type[Directory]
+    directory: Path
+    children: Children
+    machines: dict[str, Machine] = field(default_factory=dict)
+    _made: int = 0
+
+    async def form(self, size: int) -> None:
+        for _ in range(size):
+            await self.start(await self.add_machine())
+
+    async def add_machine(self) -> Machine:
+        """Set up a machine with an empty disk; no node runs there yet."""
+        self._made += 1
+        name = f"m{self._made}"
+        volume = self.volume_kind(self.directory / name)
+        await volume.open()
+        machine = Machine(name, await self.network.attach(name), volume)
+        self.machines[name] = machine
+        for other in self.running():
+            await other.node.call("routes", self.network.routes(other.name))
+        return machine
+
+    async def remove_machine(self, machine: Machine) -> None:
+        """Take a machine away, with its disk and all that is on it."""
+        await self.end(machine)
+        del self.machines[machine.name]
+        await self.network.detach(machine.name)
+        await machine.volume.close()
+
+    async def start(self, machine: Machine, **settings: Any) -> None:
+        """Start the node; return when it is a member that answers."""
+        arguments = [
+            "--raft-addr", machine.address,
+            "--log-dir", str(machine.log_dir),
+            "--settings", json.dumps({**SETTINGS, **settings}),
+            "--routes", json.dumps(self.network.routes(machine.name)),
+        ]  # fmt: skip
+        others = [m for m in self.running() if m is not machine]
+        if machine.node_id == 0 and others:
+            arguments += ["--peer-addr", others[0].address]
+        machine.child = await self.children.spawn(
+            "tests.chaos.node",
+            *arguments,
+            log=self.directory / f"{machine.name}.txt",
+            under=self.network.prefix(machine.name),
+        )
+        state = await machine.child.call("state", timeout=SETTLE_SECONDS)
+        machine.node_id = state["node_id"]
+
+    async def kill(self, machine: Machine) -> None:
+        """kill -9."""
+        if machine.child is not None:
+            child, machine.child = machine.child, None
+            await child.kill()
+
+    async def end(self, machine: Machine) -> None:
+        """Let the node end in good order, if it runs."""
+        if machine.child is not None:
+            child, machine.child = machine.child, None
+            await child.quit()
+
+    def running(self) -> list[Machine]:
+        return [m for m in self.machines.values() if m.running]
+
+    async def states(self) -> dict[str, dict[str, Any]]:
+        """Return what each running node says of itself, by machine; without those that do not."""
+        running = self.running()
+        answers = await asyncio.gather(
+            *(m.node.call("state", timeout=ASK_SECONDS) for m in running), return_exceptions=True
+        )
+        return {
+            machine.name: answer
+            for machine, answer in zip(running, answers, strict=True)
+            if not isinstance(answer, BaseException)
+        }
+
+    async def leader(self) -> Machine:
+        """Return the machine whose node leads, with the highest term if two believe to.
+
+        Raises:
+            NotSettled: there is none for a minute.
+        """
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS):
+                while True:
+                    states = await self.states()
+                    leaders = [(s["term"], n) for n, s in states.items() if s["role"] == "leader"]
+                    if leaders:
+                        return self.machines[max(leaders)[1]]
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise NotSettled(f"no leader: {await self.states()}") from None
+
+    async def settled(self, timeout: float = SETTLE_SECONDS) -> None:
+        """Return when every machine runs, follows one leader and has applied what is committed.
+
+        Raises:
+            NotSettled: not within `timeout` seconds.
+        """
+        index = 0
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    states = await self.states()
+                    if self._agree(states):
+                        index = index or max(s["committed"] for s in states.values())
+                        if all(s["applied"] >= index for s in states.values()):
+                            return
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise NotSettled(f"not settled within {timeout:g} s: {self._told(states)}") from None
+
+    def _agree(self, states: dict[str, dict[str, Any]]) -> bool:
+        """Say whether all machines run and are the members, and one of them leads."""
+        said = list(states.values())
+        ids = {m.node_id for m in self.machines.values()}
+        return (
+            len(said) == len(self.machines)
+            and len({(s["leader_id"], s["term"]) for s in said}) == 1
+            and said[0]["leader_id"] in ids
+            and all(set(s["membership"]["voters"]) == ids for s in said)
+            and not any(s["membership"]["voters_outgoing"] for s in said)
+        )
+
+    def _told(self, states: dict[str, dict[str, Any]]) -> str:
+        keys = ("node_id", "role", "term", "leader_id", "committed", "applied")
+        told = {n: {k: s[k] for k in keys} for n, s in states.items()}
+        down = [m.name for m in self.machines.values() if not m.running]
+        return f"{told}; down: {down or 'none'}; see {self.directory}"
+
+    async def dumps(self) -> dict[str, dict[str, Any]]:
+        """Return every machine's digest of its state, and the counts of applied writes."""
+        return {name: await machine.node.call("dump") for name, machine in self.machines.items()}
+
+    async def close(self) -> None:
+        """End every node and remove every machine."""
+        for machine in list(self.machines.values()):
+            await self.kill(machine)
+            await self.remove_machine(machine)

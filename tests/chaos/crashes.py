@@ -1,0 +1,72 @@
+"""Faults of processes: killed, paused, ended, replaced."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.chaos.cluster import Machine
+from tests.chaos.scene import ELECTION_SECONDS, Scene
+
+
+async def kill(scene: Scene) -> None:
+    """kill -9 the leader or others, up to a minority at once, and start them again."""
+    victims = await scene.minority()
+    await asyncio.gather(*(scene.cluster.kill(m) for m in victims))
+    await scene.wait(0, 1.5 * ELECTION_SECONDS)
+    await asyncio.gather(*(scene.cluster.start(m) for m in victims))
+
+
+async def kill_all(scene: Scene) -> None:
+    """kill -9 everybody at once, as when the power fails, and start them again."""
+    await asyncio.gather(*(scene.cluster.kill(m) for m in scene.machines()))
+    await asyncio.gather(*(scene.cluster.start(m) for m in scene.machines()))
+
+
+async def kill_again_and_again(scene: Scene) -> None:
+    """kill -9 one node again as soon as it has started."""
+    victim = await scene.leader_or_any()
+    for _ in range(3):
+        await scene.cluster.kill(victim)
+        await scene.cluster.start(victim)
+
+
+async def pause_leader(scene: Scene) -> None:
+    """SIGSTOP the leader until another one must have been elected, then SIGCONT."""
+    await _pause(scene, [await scene.cluster.leader()])
+
+
+async def pause_others(scene: Scene) -> None:
+    """The same with followers, or with a minority."""
+    leader = await scene.cluster.leader()
+    most = (len(scene.machines()) - 1) // 2
+    await _pause(scene, scene.random.sample(scene.others(leader), most))
+
+
+async def _pause(scene: Scene, victims: list[Machine]) -> None:
+    for machine in victims:
+        scene.stop(machine)
+    try:
+        await scene.wait(2 * ELECTION_SECONDS, 3 * ELECTION_SECONDS)
+    finally:
+        for machine in victims:
+            scene.resume(machine)
+
+
+async def rolling_restart(scene: Scene) -> None:
+    """End every node in good order and start it again, one after the other."""
+    for machine in scene.machines():
+        await scene.cluster.end(machine)
+        await scene.cluster.start(machine)
+        await scene.cluster.settled()
+
+
+async def replace_all(scene: Scene) -> None:
+    """Let a new machine join and an old one leave, until no machine is left of those that were."""
+    cluster = scene.cluster
+    for old in scene.machines():
+        new = await cluster.add_machine()
+        await cluster.start(new)
+        await cluster.settled()
+        await old.node.call("leave", 20.0)
+        await cluster.remove_machine(old)
+        await cluster.settled()

@@ -1,0 +1,75 @@
+"""Faults of disks."""
+
+from __future__ import annotations
+
+import asyncio
+
+from examples.children import ChildFailed
+from tests.chaos.cluster import SETTINGS, Machine
+from tests.chaos.machine import Write
+from tests.chaos.scene import ELECTION_SECONDS, Scene
+
+LONG = (2 * ELECTION_SECONDS, 4 * ELECTION_SECONDS)
+FILL_SECONDS = 6.0
+SMALL_MAP = 1 << 20
+LARGE = "x" * (16 << 10)
+
+
+class NotNoticed(Exception):
+    """A node did not do what it must when its disk fails."""
+
+
+async def disk_full(scene: Scene) -> None:
+    """No room on the disk of a node; later there is, and it goes on or is started again."""
+    victim = await scene.leader_or_any()
+    pid = victim.node.pid
+    await victim.volume.fill(pid)
+    try:
+        await _write_much_until(scene, victim)
+    finally:
+        alive = victim.running
+        await victim.volume.empty(pid if alive else None)
+    await scene.revive()
+
+
+async def map_full(scene: Scene) -> None:
+    """A node has too small a map for its log; it ends, and goes on with a larger one."""
+    victim = await scene.leader_or_any()
+    await scene.cluster.end(victim)
+    # Without snapshots its log cannot but fill the map.
+    await scene.cluster.start(victim, lmdb_map_size=SMALL_MAP, snapshot_entries=0)
+    if not await _write_much_until(scene, victim):
+        raise NotNoticed(f"{victim.name} goes on though its map of {SMALL_MAP:,} bytes is full")
+    await scene.revive()
+
+
+async def disk_stalled(scene: Scene) -> None:
+    """Writes of a node wait for longer than `disk_stall_timeout`; a leader must give up."""
+    victim = await scene.leader_or_any()
+    await victim.node.call("stall", True)
+    await scene.wait(LONG[0] + float(SETTINGS["disk_stall_timeout"]), LONG[1] + 1.0)
+    await victim.node.call("stall", False)
+
+
+async def disk_frozen(scene: Scene) -> None:
+    """The file system of a node freezes: everything that writes there hangs in the kernel."""
+    victim = await scene.leader_or_any()
+    await victim.volume.freeze(scene.random.uniform(LONG[0] + 1.0, LONG[1] + 1.0))
+
+
+async def _write_much_until(scene: Scene, victim: Machine) -> bool:
+    """Write large values by another machine until the node on `victim` ends; say whether it did.
+
+    They belong to no client and no key of the workload.
+    """
+    ending = asyncio.create_task(scene.until_ended(victim, FILL_SECONDS))
+    number = 0
+    while not ending.done():
+        number += 1
+        entry = Write.put(f"filler-{number % 4}", LARGE).decode()
+        helper = scene.random.choice(scene.others(victim))
+        try:
+            await helper.node.call("propose", entry, 1.0, timeout=2.0)
+        except ChildFailed:
+            await asyncio.sleep(0.05)
+    return await ending
