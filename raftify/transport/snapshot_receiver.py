@@ -49,7 +49,7 @@ class SnapshotReceiver:
         assert message.snapshot is not None
         descriptor = SnapshotDescriptor.decode(message.snapshot.data)
         run, thread = asyncio.get_running_loop().run_in_executor, self._thread
-        arrival = _Arrival(descriptor)
+        arrival = Arrival(descriptor)
         try:
             await run(thread, arrival.open, self._service, message.snapshot)
             if first.data:
@@ -86,7 +86,7 @@ class SnapshotReceiver:
             )
 
 
-class _Arrival:
+class Arrival:
     """One snapshot between header and receipt. Everything here runs on the thread."""
 
     def __init__(self, descriptor: SnapshotDescriptor) -> None:
