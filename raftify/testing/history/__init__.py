@@ -16,6 +16,7 @@ from raftify.testing.history.linearizability import (
 from raftify.testing.history.model import Model
 from raftify.testing.history.models import FifoQueue, KeyValue
 from raftify.testing.history.operation import Operation, Outcome
+from raftify.testing.history.picture import draw, save_picture
 from raftify.testing.history.recorder import Call, Recorder
 
 __all__ = [
@@ -33,4 +34,6 @@ __all__ = [
     "Undecided",
     "Verdict",
     "check",
+    "draw",
+    "save_picture",
 ]
