@@ -39,10 +39,7 @@ def handle_propose(core: RaftCore, message: Message) -> None:
 
     Raises:
         ProposalDropped: see `propose_entries`.
-        MalformedMessage: there is no entry.
     """
-    if not message.entries:
-        raise MalformedMessage(f"node {message.from_} sent a proposal without an entry")
     entries = [
         Entry(entry.entry_type, data=entry.data, context=entry.context) for entry in message.entries
     ]

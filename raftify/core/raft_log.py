@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 
 from raftify.core.entry_size import fits, limit_size
@@ -166,14 +167,14 @@ class RaftLog:
         """
         if index > self.last_index():
             return index, None
-        while True:
-            try:
-                found = self.term(index)
-            except (Compacted, Unavailable):
-                return index, None
-            if found <= term:
-                return index, found
-            index -= 1
+        # Terms never fall along a log, so that not every one must be read: a leader that was cut
+        # off may have left a tail of many thousands. What lies before the log is of term 0.
+        first = min(self.first_index() - 1, index)
+        try:
+            index = first + bisect_right(range(first, index + 1), term, key=self.term) - 1
+            return index, self.term(index)
+        except (Compacted, Unavailable):
+            return index, None
 
     def append(self, entries: list[Entry]) -> int:
         """Append entries, replacing what follows them; return the last index.

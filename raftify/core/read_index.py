@@ -9,15 +9,6 @@ from raftify.core.heartbeat import bcast_heartbeat
 from raftify.core.raft_core import RaftCore
 from raftify.core.read_only import ReadState
 from raftify.core.types import INVALID_ID, Message, MessageType
-from raftify.errors import MalformedMessage
-
-
-def _must_have_context(message: Message) -> None:
-    if len(message.entries) != 1:
-        raise MalformedMessage(
-            f"{message.msg_type.name} from node {message.from_} must have one entry with the "
-            f"reader's context, not {len(message.entries)}"
-        )
 
 
 def handle_read_index_as_leader(core: RaftCore, message: Message) -> None:
@@ -26,7 +17,6 @@ def handle_read_index_as_leader(core: RaftCore, message: Message) -> None:
     Before it committed an entry of its term a leader does not know what is committed. raft-rs drops
     such reads; here they wait, as many as are allowed.
     """
-    _must_have_context(message)
     if core.commit_to_current_term():
         _answer_or_ask(core, [message])
     elif len(core.read_only.waiting) < core.max_waiting_reads:
@@ -99,6 +89,5 @@ def handle_read_index_response(core: RaftCore, message: Message) -> None:
     The leader answers only after it committed an entry of its term, so the entry at the index is of
     that term; a log that has it matches the leader's up to there, and any other must not commit.
     """
-    _must_have_context(message)
     core.read_states.append(ReadState(message.index, message.entries[0].data))
     core.raft_log.maybe_commit(message.index, message.term)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from raftify.core.entry_size import fits, limit_size
 from raftify.core.progress import Progress, ProgressState
 from raftify.core.raft_core import RaftCore
 from raftify.core.read_index import release_waiting
@@ -51,7 +52,7 @@ def maybe_send_append(core: RaftCore, to: int, progress: Progress, *, allow_empt
             return False
         term = log.term(progress.next_idx - 1)
     except LogTemporarilyUnavailable:
-        core.fetching[to] = not allow_empty
+        core.fetching[to] = core.fetching.get(to, False) or not allow_empty
         return False
     except (Compacted, Unavailable):
         return allow_empty and _send_snapshot(core, to, progress)
@@ -72,7 +73,10 @@ def maybe_send_append(core: RaftCore, to: int, progress: Progress, *, allow_empt
 
 
 def _try_batching(core: RaftCore, to: int, progress: Progress, entries: list[Entry]) -> bool:
-    """Put `entries` into an append message to `to` that has not been handed out, if they follow."""
+    """Put `entries` into an append message to `to` that has not been handed out.
+
+    Only if they follow on it, and fit into it; raft-rs lets it grow without limit.
+    """
     for message in core.msgs:
         if message.msg_type is not MessageType.APPEND or message.to != to:
             continue
@@ -80,13 +84,21 @@ def _try_batching(core: RaftCore, to: int, progress: Progress, entries: list[Ent
             # An empty message ends where it begins. raft-rs lets any entries join it, which are
             # then acknowledged at the wrong indices after a rejection took the probe back.
             end = message.entries[-1].index if message.entries else message.index
-            if end + 1 != entries[0].index:
+            joined = message.entries + entries
+            if end + 1 != entries[0].index or not _fit_into_one(core, joined):
                 return False
-            message.entries = message.entries + entries
+            message.entries = joined
             progress.update_state(entries[-1].index)
         message.commit = core.raft_log.committed
         return True
     return False
+
+
+def _fit_into_one(core: RaftCore, entries: list[Entry]) -> bool:
+    limit, unstable = core.max_msg_size, core.raft_log.unstable
+    if entries[0].index >= unstable.offset and fits(unstable.entries_size, len(entries), limit):
+        return True
+    return len(limit_size(entries, limit)) == len(entries)
 
 
 def _send_snapshot(core: RaftCore, to: int, progress: Progress) -> bool:

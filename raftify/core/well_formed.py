@@ -6,22 +6,35 @@ foreign sender makes up from stopping a node, or from becoming part of its log.
 
 from __future__ import annotations
 
+from typing import Final
+
 from raftify.core.confchange import restore
 from raftify.core.tracker import ProgressTracker
 from raftify.core.types import Message, MessageType
 from raftify.errors import ConfChangeRejected, MalformedMessage
 
+_READS: Final = frozenset({MessageType.READ_INDEX, MessageType.READ_INDEX_RESP})
+
 
 def refuse_malformed(message: Message) -> None:
-    """Check what an append or a snapshot says against itself; other messages pass.
+    """Check that a message has what its type asks, and does not contradict itself.
 
     Raises:
-        MalformedMessage: see `_check_append` and `_check_snapshot`.
+        MalformedMessage: see `_check_append` and `_check_snapshot`; or it is a proposal without
+            an entry, or a read that has not just one, with the reader's context.
     """
-    if message.msg_type is MessageType.APPEND:
+    msg_type = message.msg_type
+    if msg_type is MessageType.APPEND:
         _check_append(message)
-    elif message.msg_type is MessageType.SNAPSHOT:
+    elif msg_type is MessageType.SNAPSHOT:
         _check_snapshot(message)
+    elif msg_type is MessageType.PROPOSE and not message.entries:
+        raise MalformedMessage(f"node {message.from_} sent a proposal without an entry")
+    elif msg_type in _READS and len(message.entries) != 1:
+        raise MalformedMessage(
+            f"{msg_type.name} from node {message.from_} must have one entry with the reader's "
+            f"context, not {len(message.entries)}"
+        )
 
 
 def _check_append(message: Message) -> None:

@@ -278,17 +278,20 @@ def test_a_snapshot_message_without_a_snapshot_is_refused() -> None:
         raw.step(Message(MessageType.SNAPSHOT, from_=2, term=2))
 
 
+@pytest.mark.parametrize("term", [0, 9])
 @pytest.mark.parametrize("number", [0, 2])
-def test_a_read_without_its_context_is_refused(number: int) -> None:
-    raw = leading()
-    with unharmed(raw, MalformedMessage, "one entry with the reader's context"):
-        raw.step(Message(MessageType.READ_INDEX, from_=2, entries=[Entry()] * number))
+@pytest.mark.parametrize("kind", [MessageType.READ_INDEX, MessageType.READ_INDEX_RESP])
+def test_a_read_without_its_context_is_refused(kind: MessageType, number: int, term: int) -> None:
+    for raw in (leading(), following()):
+        with unharmed(raw, MalformedMessage, "one entry with the reader's context"):
+            raw.step(Message(kind, from_=2, term=term, entries=[Entry()] * number))
 
 
-def test_a_proposal_of_nothing_is_refused() -> None:
-    raw = leading()
-    with unharmed(raw, MalformedMessage, "proposal without an entry"):
-        raw.step(Message(MessageType.PROPOSE, from_=2))
+@pytest.mark.parametrize("term", [0, 9])
+def test_a_proposal_of_nothing_is_refused(term: int) -> None:
+    for raw in (leading(), following()):
+        with unharmed(raw, MalformedMessage, "proposal without an entry"):
+            raw.step(Message(MessageType.PROPOSE, from_=2, term=term))
 
 
 # -- snapshots and configurations ----------------------------------------------------------

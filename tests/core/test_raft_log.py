@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from raftify.core.memory_storage import MemoryStorage
@@ -137,6 +139,28 @@ def test_find_conflict_by_term(
     terms: tuple[int, ...], index: int, term: int, expected: tuple[int, int | None]
 ) -> None:
     assert log_of(*terms).find_conflict_by_term(index, term) == expected
+
+
+def test_find_conflict_by_term_behind_a_snapshot() -> None:
+    log = after_snapshot(5, 3, 3, 4)
+    assert log.find_conflict_by_term(7, 3) == (6, 3)
+    assert log.find_conflict_by_term(7, 2) == (4, 0)
+    assert log.find_conflict_by_term(5, 3) == (5, 3)
+    assert log.find_conflict_by_term(2, 3) == (2, 0)
+
+
+def test_find_conflict_by_term_reads_few_of_many_terms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One look per entry would keep a node busy for seconds where the uncommitted tail is long."""
+    log = log_of(1, *[2] * 100_000)
+    reads: list[int] = []
+
+    def term(self: RaftLog, index: int, read: Callable[[RaftLog, int], int] = RaftLog.term) -> int:
+        reads.append(index)
+        return read(self, index)
+
+    monkeypatch.setattr(RaftLog, "term", term)
+    assert log.find_conflict_by_term(100_001, 1) == (1, 1)
+    assert len(reads) < 25
 
 
 @pytest.mark.parametrize(
