@@ -37,6 +37,9 @@ class Config:
     #: Decoded entries kept in memory, so that recent ones are never read back from disk.
     entry_cache_bytes: int = 64 * MIB
 
+    #: A learner this many entries behind what is committed is not made a voter, unless forced.
+    learner_max_lag: int = 1_000
+
     tick_interval: float = 0.1
     #: How long `propose` and reads wait in all, waiting for a leader included.
     proposal_timeout: float = 10.0
@@ -54,6 +57,8 @@ class Config:
     snapshot_bytes: int = 256 * MIB
     #: Entries kept behind a snapshot for followers that are only a little late.
     snapshot_keep_entries: int = 10_000
+    #: Entries discarded in one transaction; what is to be appended comes in between.
+    purge_batch_entries: int = 16_384
     snapshot_chunk_bytes: int = 1 * MIB
     #: A leader whose oldest disk write is under way for longer than this gives up its office.
     disk_stall_timeout: float = 5.0
@@ -85,13 +90,13 @@ class Config:
         positive = (
             "lmdb_map_size", "tick_interval", "proposal_timeout", "conf_change_request_timeout",
             "request_timeout", "shutdown_timeout", "disk_stall_timeout", "snapshot_chunk_bytes",
-            "snapshot_timeout",
+            "snapshot_timeout", "purge_batch_entries",
             "max_proposal_bytes", "inbox_limit", "outbox_bytes", "outbox_messages",
             "max_grpc_message_bytes",
         )  # fmt: skip
         not_negative = (
             "entry_cache_bytes", "snapshot_entries", "snapshot_interval", "snapshot_bytes",
-            "snapshot_keep_entries", "commit_notice_delay",
+            "snapshot_keep_entries", "commit_notice_delay", "learner_max_lag",
         )  # fmt: skip
         for name in (*positive, *not_negative):
             value = getattr(self, name)
@@ -122,7 +127,7 @@ class Config:
     @staticmethod
     def _counts_something(name: str) -> bool:
         """Say whether a setting is a number of bytes, entries or messages, and not of seconds."""
-        return name.endswith(("_bytes", "_entries", "_size", "_limit", "_messages"))
+        return name.endswith(("_bytes", "_entries", "_size", "_limit", "_messages", "_lag"))
 
     def _algorithm_faults(self) -> list[str]:
         settings: object = self.raft_config

@@ -15,6 +15,7 @@
     |   +-- StepLocalMessage            a message that only the node itself may produce came in
     |   +-- StepPeerNotFound            a response came from a peer that is not a member
     |   +-- JoinRejected                the cluster does not take this node
+    |   +-- QueryFailed                 the state machine has no answer to a query
     +-- OutcomeUnknown                  the entry may or may not take effect later
     |   +-- LeadershipLost              the leader that appended it lost its office
     |   +-- DeadlineExceeded            the deadline passed while it was under way
@@ -109,6 +110,10 @@ class PendingConfChange(ConfChangeRejected):
 
 class TransferRejected(Rejected):
     """Leadership cannot be handed to that node."""
+
+
+class QueryFailed(Rejected):
+    """The state machine has no `query`, or it raised. Nothing changed."""
 
 
 class StepLocalMessage(Rejected):

@@ -30,10 +30,10 @@ class AbstractLogEntry(ABC):
 class AbstractStateMachine(ABC):
     """The state that every node keeps, changed only by applying the same entries in the same order.
 
-    Calls never overlap: `apply`, `snapshot` and `restore` come one after the other. Each may be a
-    plain `def` or an `async def`. A plain `def` runs on a thread that belongs to the state machine,
-    so that a slow one delays no heartbeat; an `async def` runs on the event loop, costs less per
-    entry, and must not block.
+    Calls never overlap: `apply`, `query`, `snapshot` and `restore` come one after the other. Each
+    may be a plain `def` or an `async def`. A plain `def` runs on a thread that belongs to the state
+    machine, so that a slow one delays no heartbeat; an `async def` runs on the event loop, costs
+    less per entry, and must not block.
 
     `apply` has to be deterministic: no clock, no randomness, no iteration over unordered sets. If
     it raises, the node stops with StateMachineError; it never skips an entry.
@@ -50,6 +50,13 @@ class AbstractStateMachine(ABC):
     @abstractmethod
     def restore(self, data: bytes) -> Awaitable[None] | None:
         """Replace the whole state by that of a snapshot."""
+
+    def query(self, data: bytes) -> bytes | Awaitable[bytes]:
+        """Answer a question about the state without changing it; see `Raft.query`.
+
+        Optional. What it raises goes to whoever asked and stops nothing.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no query")
 
     @abstractmethod
     def encode(self) -> bytes:

@@ -9,6 +9,7 @@ from raftify.core.types import (
     ConfChangeTransition,
     ConfChangeType,
     ConfChangeV2,
+    ConfState,
 )
 from raftify.errors import ConfigError
 from raftify.peers import Address, Peer, check_node_id
@@ -48,6 +49,45 @@ def conf_change(
     return ConfChangeV2(transition, tuple(changes), encode_peers(peers) if peers else b"")
 
 
+def membership_change(
+    conf: ConfState, voters: Members, *, retain: bool = False
+) -> ConfChangeV2 | None:
+    """Return the change from `conf` to just these voters, None if they are that already.
+
+    Voters that are left out are removed, or with `retain` become learners. Learners stay what they
+    are unless they are named.
+
+    Raises:
+        ConfigError: no voter is named, one is named twice, or an id or address cannot be read.
+    """
+    wanted = list(_each(voters))
+    ids = [one.node_id if isinstance(one, Peer) else one for one in wanted]
+    if not ids:
+        raise ConfigError("a cluster needs at least one voter: name those that it shall have")
+    add = [
+        one
+        for one, node_id in zip(wanted, ids, strict=True)
+        if node_id not in conf.voters or isinstance(one, Peer)
+    ]
+    dropped = [node_id for node_id in conf.voters if node_id not in ids]
+    if not dropped and set(ids) <= set(conf.voters):
+        check_ids(ids)
+        return None
+    return conf_change(
+        add=add, add_learners=dropped if retain else (), remove=() if retain else dropped
+    )
+
+
+def check_ids(ids: Iterable[int]) -> None:
+    """Raise ConfigError unless they are node ids, none named twice."""
+    seen: set[int] = set()
+    for node_id in ids:
+        check_node_id(node_id)
+        if node_id in seen:
+            raise ConfigError(f"node {node_id} is named twice")
+        seen.add(node_id)
+
+
 def _each(members: Members) -> Iterable[Peer | int]:
     if not isinstance(members, Mapping):
         return members
@@ -63,9 +103,4 @@ def _check(changes: list[ConfChangeSingle]) -> None:
             "the change names no node: give add=, add_learners= or remove=; to leave a joint "
             "configuration call leave_joint()"
         )
-    seen: set[int] = set()
-    for single in changes:
-        check_node_id(single.node_id)
-        if single.node_id in seen:
-            raise ConfigError(f"node {single.node_id} is named twice in one change")
-        seen.add(single.node_id)
+    check_ids(single.node_id for single in changes)

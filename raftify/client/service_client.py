@@ -144,6 +144,41 @@ class RaftServiceClient:
             await call.recover(error, address)
         return await call.run(lambda node, left: node.propose(payload, timeout=left))
 
+    async def propose_many(
+        self, data: Sequence[bytes | AbstractLogEntry], *, timeout: float | None = None
+    ) -> list[bytes | RaftifyError]:
+        """Replicate many entries, over one stream; return for each its result or its own error.
+
+        Raises:
+            ConfigError: one of them is no bytes; none was proposed.
+        """
+        payloads = [one if type(one) is bytes else _encoded(one) for one in data]
+        answers = await asyncio.gather(
+            *(self.propose(payload, timeout=timeout) for payload in payloads),
+            return_exceptions=True,
+        )
+        return [_answer(answer) for answer in answers]
+
+    async def query(
+        self, data: bytes, *, stale: bool = False, timeout: float | None = None
+    ) -> bytes:
+        """Ask the leader's state machine; return what its `query` answers, as of now.
+
+        The answer holds everything that was acknowledged before the call. With `stale` the node at
+        the client's (first) address answers from what it holds, however old that is.
+
+        Raises:
+            QueryFailed: the state machine has no `query`, or it raised.
+        """
+        question = data if type(data) is bytes else _encoded(data)
+        if stale:
+            return await self._on_node(
+                lambda node, left: node.query(question, timeout=left, stale=True), timeout
+            )
+        return await self._on_leader(
+            lambda node, left: node.query(question, timeout=left), timeout, repeatable=True
+        )
+
     async def read_index(self, *, timeout: float | None = None) -> int:
         """Return an index that the leader confirmed with a quorum just now.
 
@@ -163,6 +198,7 @@ class RaftServiceClient:
         add_learners: Members = (),
         remove: Iterable[int] = (),
         transition: ConfChangeTransition = ConfChangeTransition.AUTO,
+        force: bool = False,
         timeout: float | None = None,
     ) -> Membership:
         """Change who is a voter and who a learner; return the membership once it is in force.
@@ -172,7 +208,8 @@ class RaftServiceClient:
             await client.change_config(add={4: "10.0.0.4:60061"}, remove=[2])
 
         Raises:
-            ConfChangeRejected: it cannot be made from the present configuration.
+            ConfChangeRejected: it cannot be made from the present configuration, or a learner to
+                be promoted lags, and `force` is not given.
             JoinRejected: an id to be added was used before.
         """
         if change is None:
@@ -184,7 +221,7 @@ class RaftServiceClient:
         else:
             wanted = change
         membership = await self._on_leader(
-            lambda node, left: node.change_config(wanted, timeout=left), timeout
+            lambda node, left: node.change_config(wanted, timeout=left, force=force), timeout
         )
         self._directory.learn_membership(membership)
         return membership
@@ -336,3 +373,10 @@ def _encoded(data: object) -> bytes:
     raise ConfigError(
         f"propose takes bytes or an AbstractLogEntry, not {type(data).__name__}: encode it first"
     )
+
+
+def _answer(answer: bytes | BaseException) -> bytes | RaftifyError:
+    """Return it; raise what no proposal ends with, a cancellation for example."""
+    if isinstance(answer, BaseException) and not isinstance(answer, RaftifyError):
+        raise answer
+    return answer

@@ -78,6 +78,15 @@ class Leadership:
         self._node.state.check_loop()
         return LeaderWork(self._node, start, stop)
 
+    async def demote(self, *, timeout: float | None = None) -> None:
+        """Give up leadership without naming a successor; nothing happens on a follower.
+
+        The others elect one after an election timeout, this node included. To hand the office over
+        without a pause use `transfer_leader`.
+        """
+        node = self._node
+        await node.api.demote(timeout=seconds(timeout, node.config.request_timeout))
+
     async def campaign(self, *, timeout: float | None = None) -> None:
         """Stand for election now, without waiting for the election timeout.
 

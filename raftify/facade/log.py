@@ -79,6 +79,27 @@ class Log:
         self._node.background.keep(work)
         return work
 
+    async def query(
+        self, data: bytes, *, stale: bool = False, timeout: float | None = None
+    ) -> bytes:
+        """Ask this node's state machine; return what its `query` answers.
+
+        The answer holds everything that was acknowledged before the call (a linearizable read,
+        thesis 6.4), on every node. With `stale` it comes at once from what this node holds, which
+        may be old.
+
+        Raises:
+            QueryFailed: the state machine has no `query`, or it raised; the node goes on.
+            NoLeader, DeadlineExceeded: not within `timeout` seconds.
+        """
+        node, loop = self._node, asyncio.get_running_loop()
+        timeout = seconds(timeout, node.config.proposal_timeout)
+        deadline = loop.time() + timeout
+        node.state.check_loop()
+        if not stale:
+            await self.read_index(timeout=timeout)
+        return await node.api.query(data, timeout=max(deadline - loop.time(), 0), stale=True)
+
     async def wait_for_recovery(self, *, timeout: float | None = None) -> int:
         """Return once a restarted node may serve: its state is that of the cluster again.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from raftify.core.types import Message
 from raftify.errors import ConfigError
 from raftify.facade.deadlines import seconds
 from raftify.node.metrics import Metrics
 from raftify.node.raft_node import RaftNode
+from raftify.node.switches import Switches
 from raftify.state_machine import AbstractStateMachine
 from raftify.storage.base import StableStorage
 from raftify.waiting import Wait, Watch
@@ -21,6 +23,51 @@ class Operation:
         node = self._node
         timeout = seconds(timeout, node.config.snapshot_timeout)
         return await node.api.create_snapshot(timeout=timeout)
+
+    async def purge_log(self, index: int, *, timeout: float | None = None) -> int:
+        """Discard this node's log up to `index`, as far as its latest snapshot covers it.
+
+        A follower that needs what is gone gets the snapshot. Returns the last index that is
+        discarded by now.
+
+        Raises:
+            DeadlineExceeded: it was not done within `timeout` seconds; it goes on.
+        """
+        if isinstance(index, bool) or not isinstance(index, int) or index < 0:
+            raise ConfigError(f"index is that of an entry of the log, not {index!r}")
+        node = self._node
+        timeout = seconds(timeout, node.config.snapshot_timeout)
+        return await node.api.purge_log(index, timeout=timeout)
+
+    async def ping(self, *, timeout: float | None = None) -> None:
+        """As the leader, send a heartbeat to everybody now; returns when it is on its way.
+
+        Raises:
+            NotLeader: this node does not lead.
+        """
+        node = self._node
+        await node.api.ping(timeout=seconds(timeout, node.config.request_timeout))
+
+    async def send_message(self, message: Message, *, timeout: float | None = None) -> None:
+        """Hand one Raft message to this node, as if it had come from the member in its `from_`.
+
+        For tools and tests: a message that no member would send may break the cluster.
+
+        Raises:
+            MalformedMessage: it cannot be of this protocol.
+            PeerRefused: it is for another node.
+            StepLocalMessage: a node tells such messages only itself.
+        """
+        node = self._node
+        if not isinstance(message, Message):
+            raise ConfigError(f"a Message is wanted, not {type(message).__name__}")
+        timeout = seconds(timeout, node.config.request_timeout)
+        await node.api.send_message(message, timeout=timeout)
+
+    @property
+    def switches(self) -> Switches:
+        """What this node does by itself; each may be turned off while it runs."""
+        return self._node.switches
 
     def state_machine(self) -> AbstractStateMachine:
         """Return this node's state machine. Reading it sees what has been applied here."""

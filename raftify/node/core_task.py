@@ -33,6 +33,7 @@ from raftify.node.inbox import Inbox
 from raftify.node.intake import Intake
 from raftify.node.local_state import LocalState
 from raftify.node.persister import Persister
+from raftify.node.switches import Switches
 from raftify.node.whereabouts import Whereabouts
 from raftify.peers import Membership
 from raftify.records import SnapshotDescriptor
@@ -41,6 +42,8 @@ from raftify.transport.interface import Transport
 
 #: How long a turn goes on with messages, and then with Readies, in seconds.
 TURN_SECONDS = 0.02
+#: Ticks, more than there will be.
+NEVER = 1 << 62
 #: What raft-rs's followers pass on to their leader. Nodes of ours ask the leader by calls of their
 #: own, which bring an answer and are checked there; in a message nobody would check them.
 FORWARDED = frozenset(
@@ -83,6 +86,7 @@ class CoreTask:
         self._campaign_wanted = False
         self._notice = CommitNotice(config.commit_notice_delay, self._tell_commit)
         self.contacts = Contacts()
+        self.switches = Switches()
         self.delivery = Delivery(raw, state.membership, logger)
         self.intake = Intake(
             raw=raw,
@@ -197,6 +201,21 @@ class CoreTask:
         self.intake.expire(now)
         self.delivery.waiters.expire(now)
         self._watch_disk(now)
+        self._tick()
+
+    def _tick(self) -> None:
+        raft, switches = self._raw.raft, self.switches
+        leads = raft.role is Role.LEADER
+        if not switches.tick:
+            return
+        if leads and not switches.heartbeat:
+            # Never due; the leader's other duties go on.
+            raft.heartbeat_elapsed = -1
+        if not switches.elect:
+            # Time goes on, so that the lease of a leader that is gone ends.
+            raft.randomized_election_timeout = NEVER
+        elif raft.randomized_election_timeout == NEVER:
+            raft.reset_randomized_election_timeout()
         self._raw.tick()
 
     def _watch_disk(self, now: float) -> None:

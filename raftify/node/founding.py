@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import uuid
+from collections.abc import Callable
 from hashlib import sha256
 from weakref import WeakSet
 
@@ -52,6 +53,7 @@ def prepare_store(
     address: Address,
     config: Config,
     logger: logging.Logger,
+    make_incarnation: Callable[[], str] = lambda: uuid.uuid4().hex,
 ) -> None:
     """Make `storage` that of `node_id`, or see that it is; safe to repeat.
 
@@ -66,7 +68,7 @@ def prepare_store(
     check_node_id(node_id)
     identity = storage.identity()
     if identity is None:
-        incarnation = uuid.uuid4().hex
+        incarnation = make_incarnation()
         membership = first_membership(node_id, address, config, incarnation)
         storage.initialize(StoreIdentity(config.cluster_id, node_id, incarnation), membership)
         how = "to join a cluster" if not membership.peers else f"with {list(membership.peers)}"

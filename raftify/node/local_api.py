@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
 
 from raftify.config import Config
 from raftify.core.raw_node import RawNode
-from raftify.core.types import INVALID_ID, ConfChangeV2, Entry, Message, Role, Snapshot
+from raftify.core.types import (
+    INVALID_ID,
+    ConfChangeType,
+    ConfChangeV2,
+    Entry,
+    Message,
+    Role,
+    Snapshot,
+)
 from raftify.errors import (
+    ConfChangeRejected,
     ConfigError,
     DeadlineExceeded,
-    InvariantViolation,
     JoinRejected,
     ProposalTooLarge,
     RaftifyError,
@@ -22,6 +29,7 @@ from raftify.errors import (
 )
 from raftify.node.applier import EMPTY_PROPOSAL
 from raftify.node.config_changes import prepare
+from raftify.node.core_calls import CoreCalls
 from raftify.node.core_task import CoreTask
 from raftify.node.inbox import Inbox, Proposal
 from raftify.node.local_state import LocalState
@@ -36,8 +44,6 @@ from raftify.peers import (
 )
 from raftify.records import InternalCommand, ReserveId, SetAddresses, encode_command
 
-T = TypeVar("T")
-
 
 class LocalApi:
     """What anyone may ask of this node. Everything that needs the core goes through the inbox."""
@@ -51,6 +57,7 @@ class LocalApi:
         inbox: Inbox,
         core: CoreTask,
         snapshotter: Snapshotter,
+        query: Callable[[bytes], Awaitable[bytes]],
         report: Callable[[], dict[str, object]],
     ) -> None:
         self._config = config
@@ -59,8 +66,9 @@ class LocalApi:
         self._inbox = inbox
         self._core = core
         self._snapshotter = snapshotter
+        self._query = query
         self._report = report
-        self._asking: set[asyncio.Future[Any]] = set()
+        self._calls = CoreCalls(state, raw, inbox, core.not_leader)
 
     # -- log --------------------------------------------------------------------------------
 
@@ -94,10 +102,87 @@ class LocalApi:
 
     # -- membership -------------------------------------------------------------------------
 
-    async def change_config(self, change: ConfChangeV2, *, timeout: float) -> Membership:
-        return await self._ask(
-            lambda f, deadline: self._propose_change(change, f, deadline), timeout
+    async def query(self, data: bytes, *, timeout: float, stale: bool = False) -> bytes:
+        if not isinstance(data, bytes):
+            raise ConfigError(f"a query is bytes, not {type(data).__name__}")
+        try:
+            async with asyncio.timeout(timeout):
+                if not stale:
+                    index = await self.read_index(timeout=timeout)
+                    await self._state.wait_until(
+                        lambda: self._state.applied >= index, timeout=timeout, what="the query"
+                    )
+                return await self._query(data)
+        except TimeoutError:
+            raise DeadlineExceeded(f"the query was not answered within {timeout:g} s") from None
+
+    async def change_config(
+        self, change: ConfChangeV2, *, timeout: float, force: bool = False
+    ) -> Membership:
+        def propose(future: asyncio.Future[Membership], deadline: float) -> None:
+            if not force:
+                self._check_promoted(change)
+            self._propose_change(change, future, deadline)
+
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        await self._first_commit(timeout)
+        return await self._calls.ask(propose, max(deadline - loop.time(), 0))
+
+    async def _first_commit(self, timeout: float) -> None:
+        """Wait until a leader that is new in its office may change the configuration."""
+        state, raft = self._state, self._raw.raft
+        await state.wait_until(
+            lambda: not state.is_leader or raft.commit_to_current_term(),
+            timeout=timeout,
+            what="the new leader's first commit",
         )
+
+    def _check_promoted(self, change: ConfChangeV2) -> None:
+        """Refuse to make a voter of a learner that lags: commits would have to wait for it."""
+        raft, limit = self._raw.raft, self._config.learner_max_lag
+        learners = self._core.delivery.membership.conf_state.learners
+        for single in change.changes:
+            progress = raft.tracker.progress.get(single.node_id)
+            added = single.change_type is ConfChangeType.ADD_NODE
+            if not added or single.node_id not in learners or progress is None:
+                continue
+            lag = raft.raft_log.committed - progress.matched
+            if lag > limit:
+                raise ConfChangeRejected(
+                    f"learner {single.node_id} is {lag} entries behind, more than "
+                    f"Config.learner_max_lag ({limit}): wait until it has caught up "
+                    "(add_learner does), or force it"
+                )
+
+    async def await_caught_up(self, node_id: int, *, timeout: float) -> int:
+        """Return where member `node_id` is once it has all that was committed at the call.
+
+        Raises:
+            ConfChangeRejected: it is no member.
+            DeadlineExceeded: it was not within `timeout` seconds; it may be down.
+        """
+        state, raft = self._state, self._raw.raft
+
+        def missing() -> int | None:
+            progress = raft.tracker.progress.get(node_id)
+            return None if progress is None else max(target - progress.matched, 0)
+
+        def note(future: asyncio.Future[int], _deadline: float) -> None:
+            future.set_result(raft.raft_log.committed)
+
+        deadline = asyncio.get_running_loop().time() + timeout
+        target = await self._calls.ask(note, timeout)
+        await state.wait_until(
+            lambda: not (state.is_leader and missing()),
+            timeout=max(deadline - asyncio.get_running_loop().time(), 0),
+            what=f"the catching up of node {node_id}, which lacked {missing()} entries,",
+        )
+        if not state.is_leader:
+            raise self._core.not_leader()
+        if missing() is None:
+            raise ConfChangeRejected(f"node {node_id} is no member, so it follows nobody")
+        return target
 
     async def leave_joint(self, *, timeout: float) -> Membership:
         return await self.change_config(ConfChangeV2(), timeout=timeout)
@@ -121,7 +206,7 @@ class LocalApi:
                     )
             self._propose_command(ReserveId(identity), future, deadline)
 
-        membership = await self._ask(reserve, timeout)
+        membership = await self._calls.ask(reserve, timeout)
         return ClusterJoinTicket(
             reserved_id=ReservedId(membership.reservations[identity]),
             raft_addr=address,
@@ -150,7 +235,9 @@ class LocalApi:
         for peer in peers:
             Address.parse(peer.address)
         command = SetAddresses(tuple(peers))
-        await self._ask(lambda f, deadline: self._propose_command(command, f, deadline), timeout)
+        await self._calls.ask(
+            lambda f, deadline: self._propose_command(command, f, deadline), timeout
+        )
 
     def _propose_change(
         self, change: ConfChangeV2, future: asyncio.Future[Membership], deadline: float
@@ -194,7 +281,7 @@ class LocalApi:
 
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
-        await self._ask(transfer, timeout)
+        await self._calls.ask(transfer, timeout)
         await state.wait_until(
             decided, timeout=max(deadline - loop.time(), 0), what=f"the transfer to node {to}"
         )
@@ -249,57 +336,43 @@ class LocalApi:
     async def send_message(self, message: Message, *, timeout: float) -> None:
         await self._inbox.put_messages([message])
 
+    async def purge_log(self, index: int, *, timeout: float) -> int:
+        self._state.check_loop()
+        await self._state.check_started()
+        try:
+            async with asyncio.timeout(timeout):
+                purged = await self._snapshotter.purge(index)
+        except TimeoutError:
+            raise DeadlineExceeded(f"the purge did not end within {timeout:g} s") from None
+        self._state.notify()
+        return purged
+
+    async def ping(self, *, timeout: float) -> None:
+        def ping(future: asyncio.Future[None], _deadline: float) -> None:
+            self._raw.ping()
+            future.set_result(None)
+
+        await self._state.check_started()
+        await self._calls.ask(ping, timeout)
+
+    async def demote(self, *, timeout: float) -> None:
+        def demote(future: asyncio.Future[None], _deadline: float) -> None:
+            if self._raw.raft.role is Role.LEADER:
+                self._raw.step_down()
+            future.set_result(None)
+
+        await self._state.check_started()
+        await self._calls.ask(demote, timeout, leader_only=False)
+
     async def campaign(self, *, timeout: float) -> None:
         def campaign(future: asyncio.Future[None], _deadline: float) -> None:
             self._raw.campaign()
             future.set_result(None)
 
         await self._state.check_started()
-        await self._ask(campaign, timeout, leader_only=False)
-
-    # -- the way to the core ----------------------------------------------------------------
+        await self._calls.ask(campaign, timeout, leader_only=False)
 
     def fail_callers(self, make_error: Callable[[], RaftifyError]) -> None:
         """Resolve whoever waits for a call that the core will never take."""
-        for future in list(self._asking):
-            if not future.done():
-                future.set_exception(make_error())
+        self._calls.fail_all(make_error)
         self._snapshotter.fail_requests(make_error)
-
-    async def _ask(
-        self,
-        act: Callable[[asyncio.Future[T], float], None],
-        timeout: float,
-        *,
-        leader_only: bool = True,
-    ) -> T:
-        """Have the core's task run `act`, and return what it, or what it set in motion, answers."""
-        self._state.check_loop()
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        deadline = loop.time() + timeout
-
-        def call() -> None:
-            if future.done():
-                return
-            try:
-                if leader_only and self._raw.raft.role is not Role.LEADER:
-                    raise self._core.not_leader()
-                act(future, deadline)
-            except InvariantViolation as error:
-                future.set_exception(error)
-                raise
-            except RaftifyError as error:
-                future.set_exception(error)
-
-        self._asking.add(future)
-        try:
-            self._inbox.put_call(call)
-            async with asyncio.timeout_at(deadline):
-                return await future
-        except TimeoutError:
-            raise DeadlineExceeded(
-                f"the request was not carried out within {timeout:g} s; it may still be"
-            ) from None
-        finally:
-            self._asking.discard(future)

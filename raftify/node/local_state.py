@@ -42,6 +42,8 @@ class LocalState:
         #: The event loop that the node runs on; None before.
         self.loop: asyncio.AbstractEventLoop | None = None
         self.failure: BaseException | None = None
+        #: Called at each change, for whoever looks at every step; it must not change anything.
+        self.on_change: Callable[[], None] | None = None
         self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
 
     @property
@@ -66,6 +68,8 @@ class LocalState:
 
     def notify(self) -> None:
         """Let those who wait look again; called after each change."""
+        if self.on_change is not None:
+            self.on_change()
         if not self._waiting:
             return
         still = []
@@ -74,10 +78,14 @@ class LocalState:
                 continue
             if self.has_ended():
                 future.set_exception(self.stopped_error())
-            elif holds():
-                future.set_result(None)
-            else:
-                still.append((holds, future))
+                continue
+            try:
+                if holds():
+                    future.set_result(None)
+                else:
+                    still.append((holds, future))
+            except Exception as error:  # noqa: BLE001 - a user's, and for nobody but the one who waits
+                future.set_exception(error)
         self._waiting = still
 
     def has_ended(self) -> bool:

@@ -59,6 +59,8 @@ class PeerEndpoint:
         self.propose = api.propose
         self.change_config = api.change_config
         self.leave_joint = api.leave_joint
+        self.await_caught_up = api.await_caught_up
+        self.query = api.query
         self.read_index = api.read_index
         self.request_id = api.request_id
         self.get_peers = api.get_peers

@@ -30,6 +30,7 @@ from raftify.node.report import describe_node
 from raftify.node.snapshotter import Snapshotter
 from raftify.node.standing import Standing
 from raftify.node.state_machine_runner import StateMachineRunner
+from raftify.node.switches import Switches
 from raftify.node.whereabouts import Whereabouts
 from raftify.node.worker import ThreadWorker, Worker
 from raftify.state_machine import AbstractStateMachine
@@ -64,6 +65,7 @@ class RaftNode:
         self.state = LocalState(identity, address, storage.membership())
         self._transport = transport
         self.logger = logger
+        self.random = random
         self._stop = asyncio.Event()
         self._refused: RaftifyError | None = None
         #: Set while this node asks to be removed: being removed is then no failure.
@@ -108,15 +110,15 @@ class RaftNode:
             whereabouts=self.whereabouts,
             logger=self.logger,
         )
-        self._runner = StateMachineRunner(self.state_machine, self._machine_worker, self._writer)
+        self.runner = StateMachineRunner(self.state_machine, self._machine_worker, self._writer)
         self._persister = Persister(self.storage, self._storage_worker, self._core.on_persisted)
-        self._applier = Applier(self.storage, self._runner, self._on_applied, self._on_restored)
+        self._applier = Applier(self.storage, self.runner, self._on_applied, self._on_restored)
         self._core.attach(self._persister, self._applier)
         self._snapshotter = Snapshotter(
             config=self.config,
             state=self.state,
             storage=self.storage,
-            runner=self._runner,
+            runner=self.runner,
             storage_worker=self._storage_worker,
             writer=self._writer,
             on_saved=self._on_snapshot_saved,
@@ -134,6 +136,7 @@ class RaftNode:
             inbox=self._inbox,
             core=self._core,
             snapshotter=self._snapshotter,
+            query=self.runner.query,
             report=self.report,
         )
         self.leader = LeaderCalls(
@@ -189,6 +192,10 @@ class RaftNode:
             await uninterrupted(self._end())
         self._stop.set()
         await self._finished.wait()
+
+    @property
+    def switches(self) -> Switches:
+        return self._core.switches
 
     async def _restore(self) -> None:
         """Begin from the latest snapshot; `quit` does not wait for a restore to end."""

@@ -176,9 +176,10 @@ class Snapshotter:
         finally:
             await self._writer.run(_abort, sinks)
         try:
-            await self._storage_worker.run(self._save_and_compact, snapshot)
+            await self._storage_worker.run(self._storage.save_snapshot, snapshot)
         except SnapshotOutOfDate:
             return self._storage.latest_snapshot()  # one received meanwhile is newer
+        await self.purge(snapshot.metadata.index - self._config.snapshot_keep_entries)
         self._bytes_since = 0
         self._last_time = asyncio.get_running_loop().time()
         self._logger.info(
@@ -208,13 +209,20 @@ class Snapshotter:
         descriptor = SnapshotDescriptor(file_id, size_bytes, crc32, membership)
         return Snapshot(descriptor.encode(), metadata)
 
-    def _save_and_compact(self, snapshot: Snapshot) -> None:
-        self._storage.save_snapshot(snapshot)
-        first_kept = snapshot.metadata.index + 1 - self._config.snapshot_keep_entries
-        if first_kept > self._storage.first_index():
+    async def purge(self, index: int) -> int:
+        """Discard the log up to `index`, as far as the latest snapshot covers it.
+
+        Some at a time, so that what is to be appended need not wait for all of it. Returns the
+        last index that is discarded now.
+        """
+        storage = self._storage
+        target = min(index, storage.latest_snapshot().metadata.index) + 1
+        while (first := storage.first_index()) < target:
+            step = min(target, first + self._config.purge_batch_entries)
             # A received snapshot may have done it meanwhile.
             with contextlib.suppress(Compacted):
-                self._storage.compact(first_kept)
+                await self._storage_worker.run(storage.compact, step)
+        return storage.first_index() - 1
 
     def _is_due(self) -> bool:
         config, applied = self._config, self._state.applied

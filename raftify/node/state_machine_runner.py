@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import BinaryIO, TypeVar
 
 from raftify.core.types import SnapshotMetadata
-from raftify.errors import NodeStopped, RaftifyError, StateMachineError
+from raftify.errors import NodeStopped, QueryFailed, RaftifyError, StateMachineError
 from raftify.node.worker import Worker
 from raftify.records import SnapshotSink
 from raftify.state_machine import AbstractStateMachine, StreamingStateMachine
@@ -130,6 +130,27 @@ class StateMachineRunner:
             data = await self._bytes_of_snapshot(metadata.index)
         await self._writer.run(_write_pieces, sink, data)
         return metadata
+
+    async def query(self, data: bytes) -> bytes:
+        """Return what the state machine answers; raise QueryFailed with what it raised."""
+        machine = self.state_machine
+        async with self._lock:
+            if self._is_torn:
+                raise NodeStopped("the state machine was stopped in the middle of an entry")
+            try:
+                if inspect.iscoroutinefunction(machine.query):
+                    answer: object = await machine.query(data)
+                else:
+                    answer = await self._worker.run(machine.query, data)
+            except Exception as error:
+                raise QueryFailed(
+                    f"query of {type(machine).__name__} raised {type(error).__name__}: {error}"
+                ) from error
+        if not isinstance(answer, bytes | bytearray | memoryview):
+            raise QueryFailed(
+                f"query of {type(machine).__name__} returned {type(answer).__name__}, not bytes"
+            )
+        return bytes(answer)
 
     async def restore(self, index: int, file: BinaryIO) -> None:
         """Replace the state by that in `file`."""

@@ -25,8 +25,16 @@ class MemoryRemote:
             future.set_exception(error)
             return future
 
-    async def change_config(self, change: ConfChangeV2, *, timeout: float) -> Membership:
-        return await self._reach().change_config(change, timeout=timeout)
+    async def query(self, data: bytes, *, timeout: float, stale: bool = False) -> bytes:
+        return await self._reach().query(data, timeout=timeout, stale=stale)
+
+    async def change_config(
+        self, change: ConfChangeV2, *, timeout: float, force: bool = False
+    ) -> Membership:
+        return await self._reach().change_config(change, timeout=timeout, force=force)
+
+    async def await_caught_up(self, node_id: int, *, timeout: float) -> int:
+        return await self._reach().await_caught_up(node_id, timeout=timeout)
 
     async def leave_joint(self, *, timeout: float) -> Membership:
         return await self._reach().leave_joint(timeout=timeout)

@@ -6,9 +6,11 @@ from typing import Final
 
 from raftify.config import Config
 from raftify.core.types import ConfChangeV2
+from raftify.errors import QueryFailed
 from raftify.peers import ClusterJoinTicket, ClusterView
 from raftify.records import membership_to_wire, peer_from_wire, peer_to_wire
 from raftify.transport.arrivals import check_single
+from raftify.transport.channel_options import payload_limit
 from raftify.transport.interface import NodeApi
 from raftify.wire import codec
 from raftify.wire import raft_service_pb2 as pb
@@ -40,6 +42,17 @@ class ClientCalls:
         index = await self._node.read_index(timeout=timeout)
         return pb.ReadIndexResponse(index=index)
 
+    async def query(self, request: pb.QueryRequest, left: float | None) -> pb.QueryResponse:
+        timeout = _timeout(request.timeout_ms, left, self._config.proposal_timeout)
+        result = await self._node.query(request.data, timeout=timeout, stale=request.stale)
+        limit = payload_limit(self._config)
+        if len(result) > limit:
+            raise QueryFailed(
+                f"the answer of {len(result)} bytes does not fit into "
+                f"Config.max_grpc_message_bytes ({self._config.max_grpc_message_bytes})"
+            )
+        return pb.QueryResponse(result=result)
+
     async def request_id(
         self, request: pb.RequestIdRequest, left: float | None
     ) -> pb.RequestIdResponse:
@@ -52,13 +65,20 @@ class ClientCalls:
     ) -> pb.ChangeConfigResponse:
         change: ConfChangeV2 = codec.conf_change_from_wire(request.change)
         timeout = _timeout(request.timeout_ms, left, self._config.conf_change_request_timeout)
-        membership = await self._node.change_config(change, timeout=timeout)
+        membership = await self._node.change_config(change, timeout=timeout, force=request.force)
         return pb.ChangeConfigResponse(membership=membership_to_wire(membership))
 
     async def leave_joint(self, request: pb.Empty, left: float | None) -> pb.ChangeConfigResponse:
         timeout = _timeout(0, left, self._config.conf_change_request_timeout)
         membership = await self._node.leave_joint(timeout=timeout)
         return pb.ChangeConfigResponse(membership=membership_to_wire(membership))
+
+    async def await_caught_up(
+        self, request: pb.AwaitCaughtUpRequest, left: float | None
+    ) -> pb.AwaitCaughtUpResponse:
+        timeout = _timeout(request.timeout_ms, left, self._config.conf_change_request_timeout)
+        matched = await self._node.await_caught_up(request.node_id, timeout=timeout)
+        return pb.AwaitCaughtUpResponse(matched=matched)
 
     async def get_peers(self, request: pb.Empty, left: float | None) -> pb.GetPeersResponse:
         timeout = _timeout(0, left, self._config.request_timeout)

@@ -61,12 +61,30 @@ class NodeApi(Protocol):
         """
         ...
 
-    async def change_config(self, change: ConfChangeV2, *, timeout: float) -> Membership: ...
+    async def change_config(
+        self, change: ConfChangeV2, *, timeout: float, force: bool = False
+    ) -> Membership:
+        """Change the configuration. `force` promotes learners that lag, too."""
+        ...
+
+    async def await_caught_up(self, node_id: int, *, timeout: float) -> int:
+        """Return up to where the log of member `node_id` matches, once that is everything that was
+        committed when the call came to the leader."""
+        ...
 
     async def leave_joint(self, *, timeout: float) -> Membership: ...
 
     async def read_index(self, *, timeout: float) -> int:
         """Return an index; a node that has applied it may answer a linearizable read."""
+        ...
+
+    async def query(self, data: bytes, *, timeout: float, stale: bool = False) -> bytes:
+        """Return what the state machine's `query` says. Only the leader answers, after a quorum
+        has confirmed it, unless `stale`: then any node does, from what it holds.
+
+        Raises:
+            QueryFailed: the state machine has no `query`, or it raised.
+        """
         ...
 
     async def request_id(

@@ -66,11 +66,24 @@ class GrpcRemoteNode:
     def propose(self, data: bytes, *, timeout: float) -> asyncio.Future[bytes]:
         return self._proposals.propose(data, timeout=timeout)
 
-    async def change_config(self, change: ConfChangeV2, *, timeout: float) -> Membership:
+    async def query(self, data: bytes, *, timeout: float, stale: bool = False) -> bytes:
+        answer = await self._call(
+            lambda stub: stub.Query,
+            pb.QueryRequest(data=data, timeout_ms=_milliseconds(timeout), stale=stale),
+            timeout=timeout,
+            changes_something=False,
+        )
+        return answer.result
+
+    async def change_config(
+        self, change: ConfChangeV2, *, timeout: float, force: bool = False
+    ) -> Membership:
         answer = await self._call(
             lambda stub: stub.ChangeConfig,
             pb.ChangeConfigRequest(
-                change=codec.conf_change_to_wire(change), timeout_ms=_milliseconds(timeout)
+                change=codec.conf_change_to_wire(change),
+                timeout_ms=_milliseconds(timeout),
+                force=force,
             ),
             timeout=timeout,
         )
@@ -107,6 +120,15 @@ class GrpcRemoteNode:
             leader_addr=answer.leader_address,
             peers={p.node_id: peer_from_wire(p) for p in answer.membership.peers},
         )
+
+    async def await_caught_up(self, node_id: int, *, timeout: float) -> int:
+        answer = await self._call(
+            lambda stub: stub.AwaitCaughtUp,
+            pb.AwaitCaughtUpRequest(node_id=node_id, timeout_ms=_milliseconds(timeout)),
+            timeout=timeout,
+            changes_something=False,
+        )
+        return answer.matched
 
     async def get_peers(self, *, timeout: float) -> ClusterView:
         answer = await self._call(

@@ -131,6 +131,9 @@ class RaftServicer(RaftServiceServicer):
     ) -> pb.ReadIndexResponse:
         return await self._unary("ReadIndex", self._calls.read_index, request, context)
 
+    async def Query(self, request: pb.QueryRequest, context: Context) -> pb.QueryResponse:
+        return await self._unary("Query", self._calls.query, request, context)
+
     async def RequestId(
         self, request: pb.RequestIdRequest, context: Context
     ) -> pb.RequestIdResponse:
@@ -143,6 +146,11 @@ class RaftServicer(RaftServiceServicer):
 
     async def LeaveJoint(self, request: pb.Empty, context: Context) -> pb.ChangeConfigResponse:
         return await self._unary("LeaveJoint", self._calls.leave_joint, request, context)
+
+    async def AwaitCaughtUp(
+        self, request: pb.AwaitCaughtUpRequest, context: Context
+    ) -> pb.AwaitCaughtUpResponse:
+        return await self._unary("AwaitCaughtUp", self._calls.await_caught_up, request, context)
 
     async def GetPeers(self, request: pb.Empty, context: Context) -> pb.GetPeersResponse:
         return await self._unary("GetPeers", self._calls.get_peers, request, context)

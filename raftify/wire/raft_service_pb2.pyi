@@ -221,6 +221,22 @@ class ReadIndexResponse(_message.Message):
     index: int
     def __init__(self, index: _Optional[int] = ...) -> None: ...
 
+class QueryRequest(_message.Message):
+    __slots__ = ("data", "timeout_ms", "stale")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    STALE_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    timeout_ms: int
+    stale: bool
+    def __init__(self, data: _Optional[bytes] = ..., timeout_ms: _Optional[int] = ..., stale: bool = ...) -> None: ...
+
+class QueryResponse(_message.Message):
+    __slots__ = ("result",)
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    result: bytes
+    def __init__(self, result: _Optional[bytes] = ...) -> None: ...
+
 class RequestIdRequest(_message.Message):
     __slots__ = ("raft_addr", "identity", "timeout_ms")
     RAFT_ADDR_FIELD_NUMBER: _ClassVar[int]
@@ -246,12 +262,28 @@ class RequestIdResponse(_message.Message):
     def __init__(self, reserved_id: _Optional[int] = ..., cluster_id: _Optional[str] = ..., leader_id: _Optional[int] = ..., leader_address: _Optional[str] = ..., membership: _Optional[_Union[Membership, _Mapping]] = ...) -> None: ...
 
 class ChangeConfigRequest(_message.Message):
-    __slots__ = ("change", "timeout_ms")
+    __slots__ = ("change", "timeout_ms", "force")
     CHANGE_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
     change: _eraftpb_pb2.ConfChangeV2
     timeout_ms: int
-    def __init__(self, change: _Optional[_Union[_eraftpb_pb2.ConfChangeV2, _Mapping]] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+    force: bool
+    def __init__(self, change: _Optional[_Union[_eraftpb_pb2.ConfChangeV2, _Mapping]] = ..., timeout_ms: _Optional[int] = ..., force: bool = ...) -> None: ...
+
+class AwaitCaughtUpRequest(_message.Message):
+    __slots__ = ("node_id", "timeout_ms")
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    node_id: int
+    timeout_ms: int
+    def __init__(self, node_id: _Optional[int] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+
+class AwaitCaughtUpResponse(_message.Message):
+    __slots__ = ("matched",)
+    MATCHED_FIELD_NUMBER: _ClassVar[int]
+    matched: int
+    def __init__(self, matched: _Optional[int] = ...) -> None: ...
 
 class ChangeConfigResponse(_message.Message):
     __slots__ = ("membership",)

@@ -44,6 +44,11 @@ class RaftServiceStub(object):
                 request_serializer=raft__service__pb2.ReadIndexRequest.SerializeToString,
                 response_deserializer=raft__service__pb2.ReadIndexResponse.FromString,
                 )
+        self.Query = channel.unary_unary(
+                '/raftify.RaftService/Query',
+                request_serializer=raft__service__pb2.QueryRequest.SerializeToString,
+                response_deserializer=raft__service__pb2.QueryResponse.FromString,
+                )
         self.RequestId = channel.unary_unary(
                 '/raftify.RaftService/RequestId',
                 request_serializer=raft__service__pb2.RequestIdRequest.SerializeToString,
@@ -58,6 +63,11 @@ class RaftServiceStub(object):
                 '/raftify.RaftService/LeaveJoint',
                 request_serializer=raft__service__pb2.Empty.SerializeToString,
                 response_deserializer=raft__service__pb2.ChangeConfigResponse.FromString,
+                )
+        self.AwaitCaughtUp = channel.unary_unary(
+                '/raftify.RaftService/AwaitCaughtUp',
+                request_serializer=raft__service__pb2.AwaitCaughtUpRequest.SerializeToString,
+                response_deserializer=raft__service__pb2.AwaitCaughtUpResponse.FromString,
                 )
         self.GetPeers = channel.unary_unary(
                 '/raftify.RaftService/GetPeers',
@@ -129,6 +139,13 @@ class RaftServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Query(self, request, context):
+        """Ask the state machine, without an entry in the log.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RequestId(self, request, context):
         """Membership.
         """
@@ -144,6 +161,13 @@ class RaftServiceServicer(object):
 
     def LeaveJoint(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AwaitCaughtUp(self, request, context):
+        """Answered by the leader once a member has everything that is committed by now.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -212,6 +236,11 @@ def add_RaftServiceServicer_to_server(servicer, server):
                     request_deserializer=raft__service__pb2.ReadIndexRequest.FromString,
                     response_serializer=raft__service__pb2.ReadIndexResponse.SerializeToString,
             ),
+            'Query': grpc.unary_unary_rpc_method_handler(
+                    servicer.Query,
+                    request_deserializer=raft__service__pb2.QueryRequest.FromString,
+                    response_serializer=raft__service__pb2.QueryResponse.SerializeToString,
+            ),
             'RequestId': grpc.unary_unary_rpc_method_handler(
                     servicer.RequestId,
                     request_deserializer=raft__service__pb2.RequestIdRequest.FromString,
@@ -226,6 +255,11 @@ def add_RaftServiceServicer_to_server(servicer, server):
                     servicer.LeaveJoint,
                     request_deserializer=raft__service__pb2.Empty.FromString,
                     response_serializer=raft__service__pb2.ChangeConfigResponse.SerializeToString,
+            ),
+            'AwaitCaughtUp': grpc.unary_unary_rpc_method_handler(
+                    servicer.AwaitCaughtUp,
+                    request_deserializer=raft__service__pb2.AwaitCaughtUpRequest.FromString,
+                    response_serializer=raft__service__pb2.AwaitCaughtUpResponse.SerializeToString,
             ),
             'GetPeers': grpc.unary_unary_rpc_method_handler(
                     servicer.GetPeers,
@@ -365,6 +399,23 @@ class RaftService(object):
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
     @staticmethod
+    def Query(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/raftify.RaftService/Query',
+            raft__service__pb2.QueryRequest.SerializeToString,
+            raft__service__pb2.QueryResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
     def RequestId(request,
             target,
             options=(),
@@ -412,6 +463,23 @@ class RaftService(object):
         return grpc.experimental.unary_unary(request, target, '/raftify.RaftService/LeaveJoint',
             raft__service__pb2.Empty.SerializeToString,
             raft__service__pb2.ChangeConfigResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def AwaitCaughtUp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/raftify.RaftService/AwaitCaughtUp',
+            raft__service__pb2.AwaitCaughtUpRequest.SerializeToString,
+            raft__service__pb2.AwaitCaughtUpResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

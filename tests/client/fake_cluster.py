@@ -92,7 +92,17 @@ class FakeRemote:
         self.node.applied.append(data)
         return b"applied " + data
 
-    async def change_config(self, change: ConfChangeV2, *, timeout: float) -> Membership:
+    async def query(self, data: bytes, *, timeout: float, stale: bool = False) -> bytes:
+        await self.node.enter("query", timeout, leader_only=not stale)
+        return b"answer to " + data
+
+    async def await_caught_up(self, node_id: int, *, timeout: float) -> int:
+        await self.node.enter("await_caught_up", timeout)
+        return len(self.node.applied)
+
+    async def change_config(
+        self, change: ConfChangeV2, *, timeout: float, force: bool = False
+    ) -> Membership:
         await self.node.enter("change_config", timeout)
         self.node.cluster.changes.append(change)
         return self.node.cluster.membership

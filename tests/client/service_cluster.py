@@ -67,7 +67,18 @@ class ServedNode:
             future.set_result(answer)
         return future
 
-    async def change_config(self, change: ConfChangeV2, *, timeout: float) -> Membership:
+    async def query(self, data: bytes, *, timeout: float, stale: bool = False) -> bytes:
+        if not stale:
+            self._check()
+        return b"%d answers %b" % (self.node_id, data)
+
+    async def await_caught_up(self, node_id: int, *, timeout: float) -> int:
+        self._check()
+        return 1000 + node_id
+
+    async def change_config(
+        self, change: ConfChangeV2, *, timeout: float, force: bool = False
+    ) -> Membership:
         self._check()
         self.changes.append(change)
         return self.cluster.membership()

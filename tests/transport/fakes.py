@@ -95,6 +95,8 @@ class FakeNode:
     error: Exception | None = None
     snapshot_bytes: bytes | None = None
     open_file: Callable[[], BinaryIO] | None = None
+    #: What a query is answered with.
+    answer: bytes = b""
 
     def __post_init__(self) -> None:
         self.cluster_origin = ""
@@ -193,8 +195,18 @@ class FakeNode:
         if self.error is not None:
             raise self.error
 
-    async def change_config(self, change: ConfChangeV2, *, timeout: float) -> Membership:
-        self._called("change_config", change, timeout=timeout)
+    async def query(self, data: bytes, *, timeout: float, stale: bool = False) -> bytes:
+        self._called("query", data, stale, timeout=timeout)
+        return self.answer
+
+    async def await_caught_up(self, node_id: int, *, timeout: float) -> int:
+        self._called("await_caught_up", node_id, timeout=timeout)
+        return 1000 + node_id
+
+    async def change_config(
+        self, change: ConfChangeV2, *, timeout: float, force: bool = False
+    ) -> Membership:
+        self._called("change_config", change, *([force] if force else []), timeout=timeout)
         return MEMBERSHIP
 
     async def leave_joint(self, *, timeout: float) -> Membership:

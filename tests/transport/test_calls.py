@@ -52,6 +52,8 @@ Call = Callable[[RemoteNode, float], Awaitable[object]]
 #: Every call, and whether it would change something.
 CALLS: dict[str, tuple[Call, bool]] = {
     "change_config": (lambda n, t: n.change_config(CHANGE, timeout=t), True),
+    "query": (lambda n, t: n.query(b"?", timeout=t), False),
+    "await_caught_up": (lambda n, t: n.await_caught_up(4, timeout=t), False),
     "leave_joint": (lambda n, t: n.leave_joint(timeout=t), True),
     "read_index": (lambda n, t: n.read_index(timeout=t), False),
     "request_id": (lambda n, t: n.request_id("127.0.0.1:9", "me", timeout=t), True),
@@ -88,6 +90,24 @@ class TestWhatTravels:
     async def test_change_config(self, one: Running, remote: RemoteNode) -> None:
         assert await remote.change_config(CHANGE, timeout=5) == MEMBERSHIP
         assert one.node.calls == [("change_config", CHANGE)]
+
+    async def test_a_forced_change(self, one: Running, remote: RemoteNode) -> None:
+        assert await remote.change_config(CHANGE, timeout=5, force=True) == MEMBERSHIP
+        assert one.node.calls == [("change_config", CHANGE, True)]
+
+    async def test_query(self, one: Running, remote: RemoteNode) -> None:
+        one.node.answer = b"\x00an answer"
+        assert await remote.query(b"\xff?", timeout=5) == b"\x00an answer"
+        assert await remote.query(b"", timeout=5, stale=True) == b"\x00an answer"
+        assert one.node.calls == [("query", b"\xff?", False), ("query", b"", True)]
+
+    async def test_an_answer_too_large_says_so(self, one: Running, remote: RemoteNode) -> None:
+        one.node.answer = bytes(Config().max_grpc_message_bytes)
+        with pytest.raises(errors.QueryFailed, match="does not fit into"):
+            await remote.query(b"?", timeout=20)
+
+    async def test_await_caught_up(self, remote: RemoteNode) -> None:
+        assert await remote.await_caught_up(4, timeout=5) == 1004
 
     async def test_leave_joint(self, one: Running, remote: RemoteNode) -> None:
         assert await remote.leave_joint(timeout=5) == MEMBERSHIP
