@@ -91,7 +91,11 @@ async def _ask_to_add(
     known = [own.leader_addr, *(peer.address for peer in own.peers.values())]
     addresses = list(dict.fromkeys(a for a in known if a and a != own.raft_addr))
     async with create_client(
-        addresses, cluster_id=own.cluster_id, config=node.config, connect=node.connect
+        addresses,
+        cluster_id=own.cluster_id,
+        config=node.config,
+        connect=node.connect,
+        source=node.random,
     ) as client:
         while True:
             try:
