@@ -11,7 +11,7 @@ RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 BENCH := $(VENV)/.installed-bench
 
-.PHONY: help setup demo test golden lint check fix mutants protos bench bench-core soak cli clean
+.PHONY: help setup demo test golden lint check fix mutants protos bench bench-core soak chaos cli clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -53,6 +53,9 @@ bench-core: $(RUN) ## measure the core alone: entries per second, and the cost o
 
 soak: $(BENCH) ## an hour of steady load; memory and disk must stay flat; ARGS="--minutes 3" is a trial
 	@$(BIN)/python -m tests.soak.load $(ARGS)
+
+chaos: $(DEV) ## real processes under real faults, four minutes; ARGS="--cycles 500" is the full drill
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 cli: $(RUN) ## the command line tool; ARGS="describe node 127.0.0.1:60061"
 	@$(BIN)/raftify-cli $(or $(ARGS),--help)

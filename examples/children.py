@@ -154,12 +154,15 @@ class Child:
                 future.set_result(answer)
             else:
                 future.set_exception(ChildFailed(**failure))
+        await self._process.wait()
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(self._gone())
 
     def _gone(self) -> ChildFailed:
-        message = f"process {self.pid} has ended; see {self.log}"
+        code = self._process.returncode
+        how = "has ended" if code is None else f"has ended with {code}"
+        message = f"process {self.pid} {how}; see {self.log}"
         return ChildFailed("ChildGone", message, rejected=False, outcome_unknown=True)
 
 

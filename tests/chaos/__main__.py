@@ -31,7 +31,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--cycles", type=int, default=10, help="how often to kill and restart")
     parser.add_argument("--sizes", type=int, nargs="+", default=[3, 5])
     parser.add_argument("--network", choices=["auto", "namespaces", "proxy"], default="auto")
-    parser.add_argument("--only", default="", help="faults whose name contains this")
+    parser.add_argument("--only", default="", help="parts of faults' names, with commas")
     parser.add_argument("--seed", type=int, help="which faults come when; drawn if not given")
     parser.add_argument("--results", type=Path, default=Path("bench-results"))
     return parser.parse_args()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,9 +130,12 @@ class Cluster:
     def running(self) -> list[Machine]:
         return [m for m in self.machines.values() if m.running]
 
-    async def states(self) -> dict[str, dict[str, Any]]:
-        """Return what each running node says of itself, by machine; without those that do not."""
-        running = self.running()
+    async def states(self, of: Sequence[Machine] = ()) -> dict[str, dict[str, Any]]:
+        """Return what each running node says of itself, by machine; without those that do not.
+
+        Asks all, or only those `of` some machines.
+        """
+        running = [m for m in of or self.machines.values() if m.running]
         answers = await asyncio.gather(
             *(m.node.call("state", timeout=ASK_SECONDS) for m in running), return_exceptions=True
         )
@@ -157,6 +161,11 @@ class Cluster:
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise NotSettled(f"no leader: {await self.states()}") from None
+
+    async def term(self) -> int:
+        """Return the highest term that a node knows of."""
+        states = await self.states()
+        return max((int(s["term"]) for s in states.values()), default=0)
 
     async def settled(self, timeout: float = SETTLE_SECONDS) -> None:
         """Return when every machine runs, follows one leader and has applied what is committed.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.chaos.cluster import Machine
-from tests.chaos.scene import ELECTION_SECONDS, Scene
+from tests.chaos.scene import ELECTION_SECONDS, LONG, Scene
 
 
 async def kill(scene: Scene) -> None:
@@ -31,22 +30,25 @@ async def kill_again_and_again(scene: Scene) -> None:
 
 
 async def pause_leader(scene: Scene) -> None:
-    """SIGSTOP the leader until another one must have been elected, then SIGCONT."""
-    await _pause(scene, [await scene.cluster.leader()])
+    """SIGSTOP the leader until another one was elected, then SIGCONT."""
+    leader = await scene.cluster.leader()
+    scene.stop(leader)
+    try:
+        await scene.wait(*LONG)
+        await scene.another_leads(leader)
+    finally:
+        scene.resume(leader)
 
 
 async def pause_others(scene: Scene) -> None:
-    """The same with followers, or with a minority."""
+    """SIGSTOP as many followers as a minority has, then SIGCONT."""
     leader = await scene.cluster.leader()
     most = (len(scene.machines()) - 1) // 2
-    await _pause(scene, scene.random.sample(scene.others(leader), most))
-
-
-async def _pause(scene: Scene, victims: list[Machine]) -> None:
+    victims = scene.random.sample(scene.others(leader), most)
     for machine in victims:
         scene.stop(machine)
     try:
-        await scene.wait(2 * ELECTION_SECONDS, 3 * ELECTION_SECONDS)
+        await scene.wait(*LONG)
     finally:
         for machine in victims:
             scene.resume(machine)

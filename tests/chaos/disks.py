@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from examples.children import ChildFailed
-from tests.chaos.cluster import SETTINGS, Machine
+from tests.chaos.cluster import Machine
 from tests.chaos.machine import Write
-from tests.chaos.scene import ELECTION_SECONDS, Scene
+from tests.chaos.scene import LONG, Scene
 
-LONG = (2 * ELECTION_SECONDS, 4 * ELECTION_SECONDS)
 FILL_SECONDS = 6.0
 SMALL_MAP = 1 << 20
 LARGE = "x" * (16 << 10)
@@ -47,14 +46,21 @@ async def disk_stalled(scene: Scene) -> None:
     """Writes of a node wait for longer than `disk_stall_timeout`; a leader must give up."""
     victim = await scene.leader_or_any()
     await victim.node.call("stall", True)
-    await scene.wait(LONG[0] + float(SETTINGS["disk_stall_timeout"]), LONG[1] + 1.0)
+    await scene.wait(*LONG)
+    await scene.another_leads(victim)
     await victim.node.call("stall", False)
 
 
 async def disk_frozen(scene: Scene) -> None:
-    """The file system of a node freezes: everything that writes there hangs in the kernel."""
+    """The file system of a node freezes: everything that writes there hangs in the kernel.
+
+    A leader must give up.
+    """
     victim = await scene.leader_or_any()
-    await victim.volume.freeze(scene.random.uniform(LONG[0] + 1.0, LONG[1] + 1.0))
+    # It thaws by itself: so this is long enough for an election on a machine that is busy.
+    frozen = asyncio.create_task(victim.volume.freeze(2 * LONG[1]))
+    await scene.another_leads(victim)
+    await frozen
 
 
 async def _write_much_until(scene: Scene, victim: Machine) -> bool:

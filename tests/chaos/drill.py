@@ -6,13 +6,14 @@ import asyncio
 import base64
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from examples.children import ChildFailed, Children
 from raftify.client import create_client
 from raftify.testing.history import Answer, History, KeyValue, Outcome, check
+from raftify.testing.history.picture import save_picture
 from tests.chaos.cluster import Cluster
 from tests.chaos.faults import FAULTS, KILL
 from tests.chaos.network import Network
@@ -30,11 +31,12 @@ KILLS_PER_OTHER = 50
 @dataclass(frozen=True, slots=True)
 class Incident:
     """One fault. `unavailable` is the longest time without an acknowledged write from the fault's
-    begin until all was well again, which took `seconds`."""
+    begin until all was well again, which took `seconds`; `terms` is how many began meanwhile."""
 
     fault: str
     unavailable: float
     seconds: float
+    terms: int
 
 
 @dataclass
@@ -55,13 +57,16 @@ class Findings:
 
 
 def plan(kills: int, source: random.Random, *, can_freeze: bool, only: str) -> list[str]:
-    """Return which fault comes when; with `only`, just those whose name contains that."""
+    """Return which fault comes when.
+
+    `only`, if not empty, has parts of names, with commas between: just those faults come.
+    """
     others = max(1, kills // KILLS_PER_OTHER)
     names = [KILL] * kills
     for name in FAULTS:
         if name != KILL and (can_freeze or name != "disk frozen"):
             names += [name] * others
-    names = [name for name in names if only in name]
+    names = [name for name in names if any(part in name for part in only.split(","))]
     source.shuffle(names)
     return names
 
@@ -126,22 +131,25 @@ class Drill:
     async def _survives(self, scene: Scene, name: str, place: str) -> bool:
         """Bring a fault about, wait until all is well, check the history; say whether it is."""
         workload, findings = scene.workload, self.findings
+        term = await scene.cluster.term()
         begin = time.monotonic()
         try:
             await FAULTS[name](scene)
             await scene.cluster.settled()
             settled = time.monotonic()
             await workload.progress(PROOF_WRITES, PROOF_SECONDS)
+            terms = await scene.cluster.term() - term
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what to report
             findings.wrong.append(f"{name}: {type(error).__name__}: {error}")
             self._say(f"{place} {findings.wrong[-1]}")
             return False
         gap = workload.longest_gap(begin, settled)
-        findings.incidents.append(Incident(name, gap, settled - begin))
+        findings.incidents.append(Incident(name, gap, settled - begin, terms))
         history = workload.next_epoch()
         good = await self._judge_history(history, workload.epoch.number - 1, name)
         self._say(
-            f"{place} {name}: unavailable for {gap:.2f} s, settled after {settled - begin:.1f} s; "
+            f"{place} {name}: unavailable for {gap:.2f} s, settled after {settled - begin:.1f} s, "
+            f"{terms} new terms; "
             f"{len(history)} operations, {'linearizable' if good else 'NOT LINEARIZABLE'}"
         )
         return good
@@ -153,9 +161,11 @@ class Drill:
         histories[answer] = histories.get(answer, 0) + 1
         if verdict.answer is Answer.LINEARIZABLE:
             return True
-        path = self._directory.parent / f"history-{self.findings.size}-{number}.jsonl"
+        place = self._directory.with_name(f"history-{self.findings.size}-{number}")
+        path, picture = place.with_suffix(".jsonl"), place.with_suffix(".html")
         history.save(path)
-        self.findings.wrong.append(f"{name}: {verdict.explain()}\nthe history: {path}")
+        save_picture(picture, verdict)
+        self.findings.wrong.append(f"{name}: {verdict.explain()}\n{path}\npicture: {picture}")
         return False
 
     async def _judge_writes(self, cluster: Cluster, workload: Workload) -> None:
@@ -169,17 +179,27 @@ class Drill:
             return
         if len({dump["digest"] for dump in dumps.values()}) != 1:
             findings.wrong.append("the nodes' states differ")
-        times = {c: base64.b64decode(t) for c, t in next(iter(dumps.values()))["times"].items()}
-        for (client, number), outcome in workload.outcomes.items():
-            applied = times.get(client, b"")
-            count = applied[number] if number < len(applied) else 0
-            if count > 1:
-                findings.doubled.append(f"{client}/{number} applied {count} times")
-            elif count == 0 and outcome is Outcome.OK:
-                findings.lost.append(f"{client}/{number}")
-            elif count == 1 and outcome is Outcome.FAILED:
-                findings.made_though_refused.append(f"{client}/{number}")
-        for what in ("lost", "doubled", "made_though_refused"):
-            found = getattr(findings, what)
-            if found:
-                findings.wrong.append(f"{len(found)} writes {what}: {', '.join(found[:5])}")
+        times = next(iter(dumps.values()))["times"]
+        compare(workload.outcomes, {c: base64.b64decode(t) for c, t in times.items()}, findings)
+
+
+def compare(
+    outcomes: Mapping[tuple[str, int], Outcome], times: Mapping[str, Sequence[int]], found: Findings
+) -> None:
+    """Add to `found` every write that was not applied as often as its client was told.
+
+    `times` has for each client how often each of its writes was applied, by number.
+    """
+    for (client, number), outcome in outcomes.items():
+        applied = times.get(client, b"")
+        count = applied[number] if number < len(applied) else 0
+        if count > 1:
+            found.doubled.append(f"{client}/{number} applied {count} times")
+        elif count == 0 and outcome is Outcome.OK:
+            found.lost.append(f"{client}/{number}")
+        elif count == 1 and outcome is Outcome.FAILED:
+            found.made_though_refused.append(f"{client}/{number}")
+    for what in ("lost", "doubled", "made_though_refused"):
+        bad = getattr(found, what)
+        if bad:
+            found.wrong.append(f"{len(bad)} writes {what}: {', '.join(bad[:5])}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import faulthandler
 import gc
 import hashlib
 import json
@@ -142,6 +143,8 @@ def main() -> int:
     parser.add_argument("--peer-addr")
     parser.add_argument("--settings", default="{}", help="of the Config, as JSON")
     parser.add_argument("--routes", default="{}", help="detours to addresses, as JSON")
+    # Where a library crashes the interpreter, say where.
+    faulthandler.enable()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         try:

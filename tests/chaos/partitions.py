@@ -5,27 +5,27 @@ from __future__ import annotations
 import asyncio
 
 from tests.chaos.cluster import Machine
-from tests.chaos.scene import ELECTION_SECONDS, Scene
+from tests.chaos.scene import ELECTION_SECONDS, LONG, Scene
 
-LONG = (2 * ELECTION_SECONDS, 4 * ELECTION_SECONDS)
 SLOW_SECONDS = 0.1
 
 
 async def partition(scene: Scene) -> None:
-    """Cut a minority off, in both directions."""
+    """Cut a minority off, in both directions; the rest must have a leader."""
     inside = await scene.minority()
     await _cut_off(scene, inside)
     await scene.wait(*LONG)
+    await scene.another_leads(*inside)
     await _mend(scene)
 
 
 async def one_way_out(scene: Scene) -> None:
-    """The leader hears everybody, and nobody hears it."""
+    """The leader hears everybody, and nobody hears it; they elect another one."""
     await _one_way(scene, outward=True)
 
 
 async def one_way_in(scene: Scene) -> None:
-    """Everybody hears the leader, and it hears nobody."""
+    """Everybody hears the leader, and it hears nobody; it gives up, and they elect another one."""
     await _one_way(scene, outward=False)
 
 
@@ -35,6 +35,7 @@ async def _one_way(scene: Scene, *, outward: bool) -> None:
         ends = (leader.name, other.name) if outward else (other.name, leader.name)
         await scene.cluster.network.cut(*ends)
     await scene.wait(*LONG)
+    await scene.another_leads(leader)
     await _mend(scene)
 
 

@@ -75,8 +75,8 @@ def _drill(findings: Findings) -> list[str]:
             f"{findings.seconds / 60:.1f} minutes"
         ),
         "",
-        "| fault | times | unavailable, median s | worst s | until settled, median s | worst s |",
-        "|---|---:|---:|---:|---:|---:|",
+        "| fault | times | unavailable, median s | worst | settled, median s | worst | new terms |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for name in FAULTS:
         mine = [i for i in findings.incidents if i.fault == name]
@@ -84,6 +84,7 @@ def _drill(findings: Findings) -> list[str]:
             gaps, whole = [i.unavailable for i in mine], [i.seconds for i in mine]
             lines.append(
                 f"| {name} | {len(mine)} | {statistics.median(gaps):.2f} | {max(gaps):.2f} "
-                f"| {statistics.median(whole):.1f} | {max(whole):.1f} |"
+                f"| {statistics.median(whole):.1f} | {max(whole):.1f} "
+                f"| {sum(i.terms for i in mine)} |"
             )
     return [*lines, ""]

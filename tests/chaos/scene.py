@@ -8,12 +8,15 @@ import random
 import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
-from tests.chaos.cluster import Cluster, Machine, NotSettled
+from tests.chaos.cluster import SETTLE_SECONDS, Cluster, Machine, NotSettled
 from tests.chaos.workload import Workload
 
 #: The longest that a follower waits for word from a leader; see `node.make_config`.
 ELECTION_SECONDS = 1.0
+#: How long most faults last, in seconds.
+LONG = (2 * ELECTION_SECONDS, 4 * ELECTION_SECONDS)
 
 Fault = Callable[["Scene"], Awaitable[None]]
 
@@ -49,6 +52,24 @@ class Scene:
     async def wait(self, least: float, most: float) -> None:
         """Let the fault last for a random time, in seconds."""
         await asyncio.sleep(self.random.uniform(least, most))
+
+    async def another_leads(self, *those: Machine) -> None:
+        """Return when a node on a machine that is none of `those` leads.
+
+        Raises:
+            NotSettled: none does for a minute.
+        """
+        names = {m.name for m in those}
+        states: dict[str, Any] = {}
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS):
+                while True:
+                    states = await self.cluster.states(self.others(*those))
+                    if any(s["role"] == "leader" for s in states.values()):
+                        return
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise NotSettled(f"nobody leads in place of {names}: {states}") from None
 
     def stop(self, machine: Machine) -> None:
         """SIGSTOP."""
