@@ -1,0 +1,52 @@
+"""What must hold at every step of a simulated cluster, one file each, with where it is promised.
+
+`Invariants` is the observer that checks all of them. Each one can also stand alone.
+"""
+
+from raftify.testing.invariants.base import Invariant, LogInvariant
+from raftify.testing.invariants.committed_never_changes import CommittedNeverChanges
+from raftify.testing.invariants.configuration_follows_log import ConfigurationFollowsLog
+from raftify.testing.invariants.configurations_overlap import ConfigurationsOverlap
+from raftify.testing.invariants.deterministic_results import DeterministicResults
+from raftify.testing.invariants.durable_on_quorum import DurableOnQuorum
+from raftify.testing.invariants.election_safety import ElectionSafety
+from raftify.testing.invariants.leader_append_only import LeaderAppendOnly
+from raftify.testing.invariants.leader_completeness import LeaderCompleteness
+from raftify.testing.invariants.lease_ends_with_transfer import LeaseEndsWithTransfer
+from raftify.testing.invariants.log_matching import LogMatching
+from raftify.testing.invariants.monotonic_applied import MonotonicApplied
+from raftify.testing.invariants.monotonic_commit import MonotonicCommit
+from raftify.testing.invariants.monotonic_term import MonotonicTerm
+from raftify.testing.invariants.one_vote_a_term import OneVoteATerm
+from raftify.testing.invariants.only_members_lead import OnlyMembersLead
+from raftify.testing.invariants.order_of_indexes import OrderOfIndexes
+from raftify.testing.invariants.state_machine_safety import StateMachineSafety
+from raftify.testing.invariants.sync_before_apply import SyncBeforeApply
+from raftify.testing.invariants.sync_before_send import SyncBeforeSend
+from raftify.testing.invariants.together import ALL, Invariants
+
+__all__ = [
+    "ALL",
+    "CommittedNeverChanges",
+    "ConfigurationFollowsLog",
+    "ConfigurationsOverlap",
+    "DeterministicResults",
+    "DurableOnQuorum",
+    "ElectionSafety",
+    "Invariant",
+    "Invariants",
+    "LeaderAppendOnly",
+    "LeaderCompleteness",
+    "LeaseEndsWithTransfer",
+    "LogInvariant",
+    "LogMatching",
+    "MonotonicApplied",
+    "MonotonicCommit",
+    "MonotonicTerm",
+    "OneVoteATerm",
+    "OnlyMembersLead",
+    "OrderOfIndexes",
+    "StateMachineSafety",
+    "SyncBeforeApply",
+    "SyncBeforeSend",
+]

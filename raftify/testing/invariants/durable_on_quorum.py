@@ -1,0 +1,71 @@
+"""What a leader commits is on the disks of a quorum at that moment."""
+
+from __future__ import annotations
+
+from raftify.core.tracker import Configuration
+from raftify.core.types import HardState, Role
+from raftify.testing.invariants.base import LogInvariant
+from raftify.testing.invariants.watch import Step, Watch
+from raftify.testing.simulation.observer import NodeView
+
+
+class DurableOnQuorum(LogInvariant):
+    """Raft paper §5.3 and Figure 2: an entry is committed once it is stored on a majority.
+
+    Looks through messages and bookkeeping at the disks themselves: nothing that all of them lose
+    their power for may take the entry away. A disk that was wiped since, or belongs to nobody
+    who is watched, is given the benefit of the doubt: its node had acknowledged while it could.
+    """
+
+    cites = "Raft paper §5.3"
+
+    def __init__(self, watch: Watch | None = None) -> None:
+        super().__init__(watch)
+        self._nodes: dict[int, NodeView] = {}
+        self._conf: dict[int, Configuration] = {}
+
+    def on_start(self, node: NodeView) -> None:
+        """Remember whose disk is where."""
+        self._nodes[node.id] = node
+        super().on_start(node)
+
+    def on_log(self, node: NodeView, step: Step) -> None:
+        """Look at the disks when a leader commits."""
+        core = node.raft
+        self._nodes[node.id] = node
+        if core is None:
+            return
+        before = self._conf.get(node.id, core.tracker.conf)
+        self._conf[node.id] = core.tracker.conf
+        index = step.committed
+        if core.role is not Role.LEADER or step.started or index <= step.committed_before:
+            return
+        term = step.log.term(index)
+        if term is None:
+            return
+        confs = {before, core.tracker.conf, *self._between(step)}
+        holders = {i for conf in confs for i in conf.voters.ids() if self._has(i, index, term)}
+        if not any(
+            conf.voters.vote_result(holders.__contains__).value == "VoteWon" for conf in confs
+        ):
+            self.fail(
+                f"node {node.id} committed entry {index} of term {term}, which only the disks of "
+                f"{sorted(holders)} have; the configuration is {core.tracker.conf.to_conf_state()}"
+            )
+
+    def _between(self, step: Step) -> list[Configuration]:
+        """Return the configurations that this very step may have gone through."""
+        known = self.watch.committed.configurations
+        if step.committed > known.upto:
+            return []
+        first, last = known.position(step.committed_before), known.position(step.committed)
+        return known.sequence[first : last + 1]
+
+    def _has(self, node_id: int, index: int, term: int) -> bool:
+        node = self._nodes.get(node_id)
+        if node is None:
+            return True
+        disk = node.disk
+        if disk.hard_state == HardState() and disk.last_index == 0 and node.incarnation > 1:
+            return True
+        return disk.snapshot_index >= index or disk.term(index) == term
