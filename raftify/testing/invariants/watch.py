@@ -99,16 +99,19 @@ class Watch:
 
 
 def _begin(node: NodeView, core: RaftCore, before: Known | None) -> Known:
-    """Return the log that a process starts with: what its disk holds."""
+    """Return the log that a process starts with: what its disk holds, and what is on its way."""
     log = core.raft_log
     first, last = log.first_index(), log.last_index()
+    unstable, offset = log.unstable.entries, log.unstable.offset
     known = Known(node.incarnation, first, before_term=node.disk.term(first - 1) or 0)
     known.committed = first - 1
-    for index in range(first, last + 1):
+    for index in range(first, min(last + 1, offset)):
         term = node.disk.term(index) or 0
         entry = None if before is None else before.entry(index)
         known.terms.append(term)
         known.entries.append(entry if entry is not None and entry.term == term else None)
+    known.terms += [entry.term for entry in unstable]
+    known.entries += unstable
     return known
 
 
@@ -118,9 +121,8 @@ def _same(known: Known, log: RaftLog) -> bool:
     if last != known.last or log.first_index() != known.first:
         return False
     unstable = log.unstable.entries
-    newest = known.entry(last)
     if unstable:
-        return newest is not None and (unstable[-1] is newest or unstable[-1] == newest)
+        return unstable[-1] is known.entry(last)
     return last < known.first or _term(log, last) == known.term(last)
 
 
@@ -132,19 +134,33 @@ def _update(known: Known, log: RaftLog) -> int:
         if first > known.last + 1 or known.term(first - 1) not in (None, before_term):
             known.cut(known.first - 1)
         known.compact(first, before_term)
-    unstable, offset = log.unstable.entries, log.unstable.offset
-    index = last
-    while index >= first:
-        if known.term(index) is not None and _term(log, index) == known.term(index):
-            entry = unstable[index - offset] if index >= offset else None
-            if entry is None or entry is known.entry(index) or entry == known.entry(index):
-                break
-        index -= 1
-    known.cut(index)
-    for entry_index, entry in enumerate(_entries(log, index + 1, last), index + 1):
+    changed = _first_changed(known, log, first, last)
+    known.cut(changed - 1)
+    for index, entry in enumerate(_entries(log, changed, last), changed):
         known.entries.append(entry)
-        known.terms.append(_term(log, entry_index) if entry is None else entry.term)
-    return index + 1
+        known.terms.append(_term(log, index) if entry is None else entry.term)
+    return changed
+
+
+def _first_changed(known: Known, log: RaftLog, first: int, last: int) -> int:
+    """Return the first index that is new or another; one behind the end if there is none.
+
+    Looks back from the end to the first entry that is certainly the one of the last look.
+    """
+    unstable, offset = log.unstable.entries, log.unstable.offset
+    changed = last + 1
+    for index in range(last, first - 1, -1):
+        term = known.term(index)
+        if term is None or _term(log, index) != term:
+            changed = index
+            continue
+        entry, before = unstable[index - offset] if index >= offset else None, known.entry(index)
+        if entry is None or before is None or entry is before:
+            break
+        # It may have been sent again just as it was, behind others.
+        if entry != before:
+            changed = index
+    return changed
 
 
 def _term(log: RaftLog, index: int) -> int:

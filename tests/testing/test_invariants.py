@@ -1,0 +1,719 @@
+"""Each invariant lets right views pass, and fails at one that breaks exactly it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from raftify.core.confchange_codec import encode_conf_change_v2
+from raftify.core.config import ReadOnlyOption
+from raftify.core.types import (
+    ConfChangeSingle,
+    ConfChangeTransition,
+    ConfChangeType,
+    ConfChangeV2,
+    ConfState,
+    Entry,
+    EntryType,
+    HardState,
+    Message,
+    MessageType,
+    Role,
+)
+from raftify.testing.invariants import (
+    ALL,
+    CommittedNeverChanges,
+    ConfigurationFollowsLog,
+    ConfigurationsOverlap,
+    DeterministicResults,
+    DurableOnQuorum,
+    ElectionSafety,
+    Invariant,
+    Invariants,
+    LeaderAppendOnly,
+    LeaderCompleteness,
+    LeaseEndsWithTransfer,
+    LogMatching,
+    MonotonicApplied,
+    MonotonicCommit,
+    MonotonicTerm,
+    OneVoteATerm,
+    OnlyMembersLead,
+    OrderOfIndexes,
+    StateMachineSafety,
+    SyncBeforeApply,
+    SyncBeforeSend,
+)
+from raftify.testing.invariants.configurations_overlap import overlap
+from raftify.testing.simulation.observer import InvariantViolation
+from tests.testing.views import FakeDisk, FakeNode, at
+
+Story = Callable[[Invariant], None]
+RIGHT: list[tuple[type[Invariant], Story]] = []
+WRONG: list[tuple[type[Invariant], str, Story]] = []
+
+
+def right(kind: type[Invariant]) -> Callable[[Story], Story]:
+    def note(story: Story) -> Story:
+        RIGHT.append((kind, story))
+        return story
+
+    return note
+
+
+def wrong(kind: type[Invariant], complaint: str) -> Callable[[Story], Story]:
+    def note(story: Story) -> Story:
+        WRONG.append((kind, complaint, story))
+        return story
+
+    return note
+
+
+# -- elections ------------------------------------------------------------------------------
+
+
+@right(ElectionSafety)
+def one_leader_a_term(invariant: Invariant) -> None:
+    one, two = FakeNode(1).lead(2), FakeNode(2)
+    for node in (one, two, one):
+        invariant.on_step(node)
+    two.lead(3)
+    invariant.on_step(two)
+    # A deposed leader that does not know it yet is none of its successor's term.
+    invariant.on_step(one)
+
+
+@wrong(ElectionSafety, "term 2 has two leaders")
+def two_leaders_of_a_term(invariant: Invariant) -> None:
+    invariant.on_step(FakeNode(1).lead(2))
+    invariant.on_step(FakeNode(2).lead(2))
+
+
+@wrong(ElectionSafety, "process 2")
+def leader_again_after_a_restart(invariant: Invariant) -> None:
+    node = FakeNode(1).lead(2)
+    invariant.on_step(node)
+    node.incarnation = 2
+    invariant.on_step(node)
+
+
+@right(OneVoteATerm)
+def votes_again_for_the_same(invariant: Invariant) -> None:
+    node = FakeNode(1)
+    for term, to in [(2, 2), (2, 2), (3, 3)]:
+        invariant.on_send(node, Message(MessageType.REQUEST_VOTE_RESPONSE, to=to, term=term))
+    refusal = Message(MessageType.REQUEST_VOTE_RESPONSE, to=3, term=2, reject=True)
+    invariant.on_send(node, refusal)
+    for term, vote in [(1, 0), (1, 2), (2, 0), (2, 3)]:
+        node.raft.term, node.raft.vote = term, vote
+        invariant.on_step(node)
+
+
+@wrong(OneVoteATerm, "voted for 2 and then for 3 in term 2")
+def votes_for_two(invariant: Invariant) -> None:
+    node = FakeNode(1)
+    for to in (2, 3):
+        invariant.on_send(node, Message(MessageType.REQUEST_VOTE_RESPONSE, to=to, term=2))
+
+
+@wrong(OneVoteATerm, "voted for 2 and then for 1")
+def votes_and_campaigns(invariant: Invariant) -> None:
+    node = FakeNode(1)
+    invariant.on_send(node, Message(MessageType.REQUEST_VOTE_RESPONSE, to=2, term=2))
+    invariant.on_send(node.restart(), Message(MessageType.REQUEST_VOTE, to=2, term=2))
+
+
+@wrong(OneVoteATerm, "changed its vote in term 2")
+def changes_its_vote_in_memory(invariant: Invariant) -> None:
+    node = FakeNode(1).follow(2)
+    for vote in (3, 2):
+        node.raft.vote = vote
+        invariant.on_step(node)
+
+
+@right(OnlyMembersLead)
+def a_voter_leads(invariant: Invariant) -> None:
+    node = FakeNode(1).lead(2)
+    invariant.on_step(node)
+    node.raft.role = Role.FOLLOWER
+    node.raft.restore_conf_state(ConfState((2, 3)), 1)
+    invariant.on_step(node)
+
+
+@right(OnlyMembersLead)
+def a_leader_that_may_stay(invariant: Invariant) -> None:
+    node = FakeNode(1, step_down_on_removal=False).lead(2)
+    invariant.on_step(node)
+    node.raft.restore_conf_state(ConfState((2, 3)), 1)
+    invariant.on_step(node)
+
+
+@wrong(OnlyMembersLead, "is no voter")
+def a_stranger_leads(invariant: Invariant) -> None:
+    invariant.on_step(FakeNode(4).lead(2))
+
+
+@wrong(OnlyMembersLead, "is no voter")
+def a_removed_leader_stays(invariant: Invariant) -> None:
+    node = FakeNode(1).lead(2)
+    invariant.on_step(node)
+    node.raft.restore_conf_state(ConfState((2, 3)), 1)
+    invariant.on_step(node)
+
+
+@right(LeaseEndsWithTransfer)
+def a_lease_until_the_transfer(invariant: Invariant) -> None:
+    node = FakeNode(1, read_only_option=ReadOnlyOption.LEASE_BASED, check_quorum=True).lead(2)
+    invariant.on_step(node)
+    invariant.on_send(node, Message(MessageType.TIMEOUT_NOW, to=2, term=2))
+    node.raft.read_only.end_lease()
+    invariant.on_step(node)
+    node.raft.read_only.drop_all()
+    invariant.on_step(node.lead(5))
+
+
+@wrong(LeaseEndsWithTransfer, "still trusts")
+def a_lease_beyond_the_transfer(invariant: Invariant) -> None:
+    node = FakeNode(1, read_only_option=ReadOnlyOption.LEASE_BASED, check_quorum=True).lead(2)
+    invariant.on_send(node, Message(MessageType.TIMEOUT_NOW, to=2, term=2))
+    invariant.on_step(node)
+
+
+# -- logs -----------------------------------------------------------------------------------
+
+
+@right(LeaderAppendOnly)
+def a_leader_appends_and_a_follower_is_corrected(invariant: Invariant) -> None:
+    node = FakeNode(1).lead(2)
+    for index in (2, 3, 4):
+        invariant.on_step(node.append(at(index, 2)))
+    node.follow(3).append(at(3, 3))
+    invariant.on_step(node)
+    invariant.on_step(node.lead(4).append(at(4, 4)))
+
+
+@wrong(LeaderAppendOnly, "leader of term 2, replaced its entries from 2 on")
+def a_leader_replaces(invariant: Invariant) -> None:
+    node = FakeNode(1).lead(2).append(at(2, 2), at(3, 2))
+    invariant.on_step(node)
+    invariant.on_step(node.append(at(2, 2, b"other"), at(3, 2)))
+
+
+@wrong(LeaderAppendOnly, "replaced its entries from 3 on")
+def a_leader_deletes(invariant: Invariant) -> None:
+    node = FakeNode(1).lead(2).append(at(2, 2), at(3, 2))
+    invariant.on_step(node)
+    node.raft.raft_log.unstable.entries.pop()
+    invariant.on_step(node)
+
+
+@right(LogMatching)
+def logs_that_part_at_another_term(invariant: Invariant) -> None:
+    invariant.on_step(FakeNode(1).append(at(2, 2), at(3, 2)))
+    invariant.on_step(FakeNode(2).append(at(2, 2), at(3, 3)))
+    invariant.on_step(FakeNode(3).append(at(2, 2)))
+
+
+@wrong(LogMatching, "another one than elsewhere")
+def the_same_place_with_other_data(invariant: Invariant) -> None:
+    invariant.on_step(FakeNode(1).append(at(2, 2)))
+    invariant.on_step(FakeNode(2).append(at(2, 2, b"other")))
+
+
+@wrong(LogMatching, "lies behind one of term 2 on node 2")
+def the_same_entry_behind_another(invariant: Invariant) -> None:
+    invariant.on_step(FakeNode(1).append(at(2, 1), at(3, 3)))
+    invariant.on_step(FakeNode(2).append(at(2, 2), at(3, 3)))
+
+
+@wrong(LogMatching, "another one than elsewhere")
+def a_place_that_was_overwritten_comes_back(invariant: Invariant) -> None:
+    node = FakeNode(1).append(at(2, 2))
+    invariant.on_step(node)
+    invariant.on_step(node.append(at(2, 3)))
+    invariant.on_step(node.append(at(2, 2, b"other")))
+
+
+@right(LeaderCompleteness)
+def a_leader_has_what_is_committed(invariant: Invariant) -> None:
+    invariant.on_step(FakeNode(1).lead(2).append(at(2, 2)).commit(2))
+    invariant.on_step(FakeNode(2).append(at(2, 2), at(3, 3)).lead(3))
+    # Elected before: what was committed later it need not have.
+    invariant.on_step(FakeNode(3).append(at(2, 1)).lead(1))
+
+
+@wrong(LeaderCompleteness, "without the entry 2 of term 2")
+def a_leader_lacks_what_is_committed(invariant: Invariant) -> None:
+    invariant.on_step(FakeNode(1).lead(2).append(at(2, 2)).commit(2))
+    invariant.on_step(FakeNode(2).append(at(2, 1)).lead(3))
+
+
+@right(CommittedNeverChanges)
+def everybody_commits_the_same(invariant: Invariant) -> None:
+    for node in (FakeNode(1), FakeNode(2)):
+        invariant.on_step(node.append(at(2, 2), at(3, 2)).commit(2))
+        invariant.on_step(node.append(at(3, 3)).commit(3))
+
+
+@wrong(CommittedNeverChanges, "index 2 was committed with an entry of term 2")
+def two_commit_other_entries(invariant: Invariant) -> None:
+    invariant.on_step(FakeNode(1).append(at(2, 2)).commit(2))
+    invariant.on_step(FakeNode(2).append(at(2, 3)).commit(2))
+
+
+@wrong(CommittedNeverChanges, "node 1 replaced entries from 2 on")
+def one_overwrites_what_it_committed(invariant: Invariant) -> None:
+    node = FakeNode(1).append(at(2, 2)).commit(2)
+    invariant.on_step(node)
+    invariant.on_step(node.append(at(2, 3)))
+
+
+@wrong(CommittedNeverChanges, "commits one of term 3")
+def a_process_comes_back_with_another_entry(invariant: Invariant) -> None:
+    node = FakeNode(1).append(at(2, 2)).commit(2)
+    invariant.on_step(node)
+    invariant.on_step(node.restart().append(at(2, 3)).commit(2))
+
+
+@right(DurableOnQuorum)
+def two_disks_of_three(invariant: Invariant) -> None:
+    leader, other, third = FakeNode(1).lead(2), FakeNode(2), FakeNode(3)
+    for node in (leader, other, third):
+        invariant.on_start(node)
+    # Its own disk may be the slow one (thesis 10.2.1).
+    leader.append(at(2, 2), durable=False)
+    for node in (other, third):
+        node.append(at(2, 2))
+    invariant.on_step(leader)
+    invariant.on_step(leader.commit(2))
+
+
+@right(DurableOnQuorum)
+def a_snapshot_counts(invariant: Invariant) -> None:
+    leader, other, third = FakeNode(1).lead(2), FakeNode(2), FakeNode(3)
+    for node in (leader, other, third):
+        invariant.on_start(node)
+    other.disk = FakeDisk(snapshot_index=5, before=(5, 2))
+    invariant.on_step(leader.append(at(2, 2)))
+    invariant.on_step(leader.commit(2))
+
+
+@wrong(DurableOnQuorum, re.escape("only the disks of [1] have"))
+def one_disk_of_three(invariant: Invariant) -> None:
+    leader, other, third = FakeNode(1).lead(2), FakeNode(2), FakeNode(3)
+    for node in (leader, other, third):
+        invariant.on_start(node)
+    other.append(at(2, 2), durable=False)
+    invariant.on_step(leader.append(at(2, 2)))
+    invariant.on_step(leader.commit(2))
+
+
+# -- what is applied ------------------------------------------------------------------------
+
+
+@right(StateMachineSafety)
+def all_apply_the_same(invariant: Invariant) -> None:
+    one, two = FakeNode(1), FakeNode(2)
+    for node in (one, two):
+        invariant.on_start(node)
+        invariant.on_apply(node, [at(2, 2), at(4, 2)], [b"", b""])
+    invariant.on_restore(one, 9)
+    invariant.on_apply(one, [at(10, 3)], [b""])
+    invariant.on_start(two.restart())
+    invariant.on_apply(two, [at(2, 2)], [b""])
+
+
+@wrong(StateMachineSafety, "another entry 2")
+def two_apply_other_entries(invariant: Invariant) -> None:
+    invariant.on_apply(FakeNode(1), [at(2, 2)], [b""])
+    invariant.on_apply(FakeNode(2), [at(2, 2, b"other")], [b""])
+
+
+@wrong(StateMachineSafety, "twice, or out of order")
+def one_applies_twice(invariant: Invariant) -> None:
+    for _ in range(2):
+        invariant.on_apply(FakeNode(1), [at(2, 2)], [b""])
+
+
+@wrong(StateMachineSafety, "left out entry 3")
+def one_leaves_an_entry_out(invariant: Invariant) -> None:
+    invariant.on_apply(FakeNode(1), [at(2, 2), at(3, 2)], [b"", b""])
+    invariant.on_apply(FakeNode(2), [at(2, 2), at(4, 2)], [b"", b""])
+
+
+@wrong(StateMachineSafety, "another left it out")
+def one_has_an_entry_more(invariant: Invariant) -> None:
+    invariant.on_apply(FakeNode(1), [at(2, 2), at(4, 2)], [b"", b""])
+    invariant.on_apply(FakeNode(2), [at(2, 2), at(3, 2)], [b"", b""])
+
+
+@right(DeterministicResults)
+def the_same_result(invariant: Invariant) -> None:
+    for node_id in (1, 2):
+        invariant.on_apply(FakeNode(node_id), [at(2, 2), at(3, 2)], [b"a", b"b"])
+
+
+@wrong(DeterministicResults, "gave b'a' on one node and b'b' on node 2")
+def another_result(invariant: Invariant) -> None:
+    invariant.on_apply(FakeNode(1), [at(2, 2)], [b"a"])
+    invariant.on_apply(FakeNode(2), [at(2, 2)], [b"b"])
+
+
+@right(SyncBeforeApply)
+def committed_and_durable(invariant: Invariant) -> None:
+    invariant.on_apply(FakeNode(1).append(at(2, 2)).commit(2), [at(2, 2)], [b""])
+    early = FakeNode(1).append(at(2, 2), durable=False).commit(2)
+    early.raft.max_apply_unpersisted_log_limit = 10
+    invariant.on_apply(early, [at(2, 2)], [b""])
+
+
+@wrong(SyncBeforeApply, "knows only of 1 to be committed")
+def applied_before_commit(invariant: Invariant) -> None:
+    invariant.on_apply(FakeNode(1).append(at(2, 2)), [at(2, 2)], [b""])
+
+
+@wrong(SyncBeforeApply, "its disk has term None there")
+def applied_before_sync(invariant: Invariant) -> None:
+    node = FakeNode(1).append(at(2, 2), durable=False).commit(2)
+    invariant.on_apply(node, [at(2, 2)], [b""])
+
+
+# -- what never goes back -------------------------------------------------------------------
+
+
+@right(MonotonicTerm)
+def terms_rise(invariant: Invariant) -> None:
+    node = FakeNode(1)
+    invariant.on_start(node)
+    for term in (1, 2, 5):
+        node.follow(term).disk.hard_state = HardState(term - 1)
+        invariant.on_step(node)
+    # What nobody heard of may be lost with the memory; a refusal and a pre-vote bind nobody.
+    refusal = Message(MessageType.APPEND_RESPONSE, to=2, term=5, reject=True)
+    invariant.on_send(node, refusal)
+    invariant.on_send(node, Message(MessageType.REQUEST_PRE_VOTE, to=2, term=6))
+    invariant.on_start(node.restart().follow(4))
+
+
+@wrong(MonotonicTerm, "went back from term 3 to 2")
+def a_term_falls(invariant: Invariant) -> None:
+    for term in (3, 2):
+        invariant.on_step(FakeNode(1).follow(term))
+
+
+@wrong(MonotonicTerm, "came back in term 1, and had been in 3")
+def a_durable_term_is_forgotten(invariant: Invariant) -> None:
+    node = FakeNode(1).follow(3)
+    node.disk.hard_state = HardState(3)
+    invariant.on_step(node)
+    invariant.on_start(node.restart())
+
+
+@wrong(MonotonicTerm, "came back in term 1, and had been in 4")
+def a_term_that_was_told_is_forgotten(invariant: Invariant) -> None:
+    node = FakeNode(1)
+    invariant.on_send(node, Message(MessageType.APPEND_RESPONSE, to=2, term=4))
+    invariant.on_start(node.restart())
+
+
+@wrong(MonotonicTerm, "the disk of node 1 went back from term 3 to 2")
+def a_disk_goes_back_a_term(invariant: Invariant) -> None:
+    node = FakeNode(1).follow(3)
+    for term in (3, 2):
+        node.disk.hard_state = HardState(term)
+        invariant.on_step(node)
+
+
+@right(MonotonicCommit)
+def commits_rise(invariant: Invariant) -> None:
+    node = FakeNode(1).append(at(2, 2), at(3, 2))
+    invariant.on_step(node.commit(2))
+    invariant.on_step(node.commit(3))
+    # Only what was written is known after a restart.
+    invariant.on_start(node.restart())
+
+
+@wrong(MonotonicCommit, "fell from 3 to 2")
+def a_commit_falls(invariant: Invariant) -> None:
+    node = FakeNode(1).append(at(2, 2), at(3, 2))
+    invariant.on_step(node.commit(3))
+    invariant.on_step(node.commit(2))
+
+
+@wrong(MonotonicCommit, "came back with 1 committed, its disk had 3")
+def a_durable_commit_is_forgotten(invariant: Invariant) -> None:
+    node = FakeNode(1).append(at(2, 2), at(3, 2)).commit(3)
+    node.disk.hard_state = HardState(2, 0, 3)
+    invariant.on_step(node)
+    invariant.on_start(node.restart())
+
+
+@wrong(MonotonicCommit, "on disk of node 1 fell from 3 to 2")
+def a_disk_goes_back_a_commit(invariant: Invariant) -> None:
+    node = FakeNode(1).append(at(2, 2), at(3, 2)).commit(3)
+    for commit in (3, 2):
+        node.disk.hard_state = HardState(2, 0, commit)
+        invariant.on_step(node)
+
+
+@right(MonotonicApplied)
+def applied_rises(invariant: Invariant) -> None:
+    node = FakeNode(1)
+    invariant.on_start(node)
+    for applied in (1, 2, 5):
+        node.applied = applied
+        invariant.on_step(node.hand_out(applied + 1))
+    invariant.on_start(node.restart())
+    invariant.on_step(node)
+
+
+@wrong(MonotonicApplied, "had handed out 1 and applied 5, and now 1 and 4")
+def applied_falls(invariant: Invariant) -> None:
+    node = FakeNode(1)
+    for applied in (5, 4):
+        node.applied = applied
+        invariant.on_step(node)
+
+
+@wrong(MonotonicApplied, "had handed out 5 and applied 1, and now 4 and 1")
+def handed_out_falls(invariant: Invariant) -> None:
+    for index in (5, 4):
+        invariant.on_step(FakeNode(1).hand_out(index))
+
+
+@right(OrderOfIndexes)
+def indexes_in_order(invariant: Invariant) -> None:
+    node = FakeNode(1).append(at(2, 2), at(3, 2), at(4, 2)).commit(3).hand_out(3)
+    node.applied = 2
+    invariant.on_step(node)
+    invariant.on_apply(node, [at(2, 2), at(3, 2)], [b"", b""])
+
+
+@wrong(OrderOfIndexes, "purged 3, snapshot 2")
+def purged_beyond_the_snapshot(invariant: Invariant) -> None:
+    node = FakeNode(1).append(at(2, 2), at(3, 2), at(4, 2)).commit(4).hand_out(4)
+    node.disk = FakeDisk(snapshot_index=2, before=(3, 2), terms=[2])
+    invariant.on_step(node)
+
+
+@wrong(OrderOfIndexes, "snapshot 3")
+def a_snapshot_beyond_the_commit(invariant: Invariant) -> None:
+    node = FakeNode(1).append(at(2, 2), at(3, 2)).commit(2).hand_out(2)
+    node.disk.snapshot_index = 3
+    invariant.on_step(node)
+
+
+@wrong(OrderOfIndexes, "applied 3, handed out 2")
+def applied_beyond_what_was_handed_out(invariant: Invariant) -> None:
+    node = FakeNode(1).append(at(2, 2), at(3, 2)).commit(3).hand_out(2)
+    node.applied = 3
+    invariant.on_step(node)
+
+
+@wrong(OrderOfIndexes, "committed 3, last 2")
+def committed_beyond_the_end(invariant: Invariant) -> None:
+    invariant.on_step(FakeNode(1).append(at(2, 2)).commit(3))
+
+
+@wrong(OrderOfIndexes, "in the order")
+def applied_out_of_order(invariant: Invariant) -> None:
+    invariant.on_apply(FakeNode(1), [at(3, 2), at(2, 2)], [b"", b""])
+
+
+# -- what leaves a node ---------------------------------------------------------------------
+
+
+def voted(term: int, vote: int) -> FakeNode:
+    node = FakeNode(1).follow(term)
+    node.disk.hard_state = HardState(term, vote, 1)
+    return node
+
+
+@right(SyncBeforeSend)
+def durable_votes_and_acknowledgements(invariant: Invariant) -> None:
+    invariant.on_send(voted(2, 3), Message(MessageType.REQUEST_VOTE_RESPONSE, to=3, term=2))
+    invariant.on_send(voted(2, 1), Message(MessageType.REQUEST_VOTE, to=3, term=2))
+    # Its disk is in a later term, and it will not vote in this one again.
+    invariant.on_send(voted(3, 2), Message(MessageType.REQUEST_VOTE_RESPONSE, to=3, term=2))
+    node = voted(2, 3).append(at(2, 2))
+    invariant.on_send(node, Message(MessageType.APPEND_RESPONSE, to=3, term=2, index=2))
+    invariant.on_send(
+        node, Message(MessageType.APPEND_RESPONSE, to=3, term=2, index=9, reject=True)
+    )
+    node.disk.snapshot_index = 7
+    invariant.on_send(node, Message(MessageType.APPEND_RESPONSE, to=3, term=2, index=7))
+    invariant.on_send(voted(2, 1), Message(MessageType.HEARTBEAT, to=3, term=2))
+
+
+@wrong(SyncBeforeSend, "votes for 3 in term 2, but its disk has term 1")
+def a_vote_before_its_sync(invariant: Invariant) -> None:
+    node = FakeNode(1).follow(2)
+    invariant.on_send(node, Message(MessageType.REQUEST_VOTE_RESPONSE, to=3, term=2))
+
+
+@wrong(SyncBeforeSend, "votes for 3 in term 2, but its disk has term 2 with a vote for 2")
+def another_vote_than_the_disk_has(invariant: Invariant) -> None:
+    invariant.on_send(voted(2, 2), Message(MessageType.REQUEST_VOTE_RESPONSE, to=3, term=2))
+
+
+@wrong(SyncBeforeSend, "asks for votes in term 2")
+def a_campaign_before_its_own_vote(invariant: Invariant) -> None:
+    invariant.on_send(voted(2, 0), Message(MessageType.REQUEST_VOTE, to=3, term=2))
+
+
+@wrong(SyncBeforeSend, "acknowledges 2 .* ends at 1")
+def an_acknowledgement_before_its_sync(invariant: Invariant) -> None:
+    node = voted(2, 3).append(at(2, 2), durable=False)
+    invariant.on_send(node, Message(MessageType.APPEND_RESPONSE, to=3, term=2, index=2))
+
+
+@wrong(SyncBeforeSend, re.escape("acknowledges 2 (term 2) in term 2, but its disk has term 1"))
+def an_acknowledgement_of_another_entry(invariant: Invariant) -> None:
+    node = voted(2, 3).append(at(2, 2))
+    node.disk.terms = [1]
+    invariant.on_send(node, Message(MessageType.APPEND_RESPONSE, to=3, term=2, index=2))
+
+
+@wrong(SyncBeforeSend, "acknowledges 1 in term 2, but its disk knows only term 1")
+def an_acknowledgement_in_a_term_that_could_be_forgotten(invariant: Invariant) -> None:
+    node = FakeNode(1).follow(2)
+    invariant.on_send(node, Message(MessageType.APPEND_RESPONSE, to=3, term=2, index=1))
+
+
+@wrong(SyncBeforeSend, "could lead this term twice")
+def a_reign_that_could_be_forgotten(invariant: Invariant) -> None:
+    node = FakeNode(1).lead(2)
+    node.disk.hard_state = HardState(1)
+    invariant.on_send(node, Message(MessageType.APPEND, to=3, term=2, index=1))
+
+
+# -- configurations -------------------------------------------------------------------------
+
+ADD, REMOVE = ConfChangeType.ADD_NODE, ConfChangeType.REMOVE_NODE
+EXPLICIT = ConfChangeTransition.EXPLICIT
+
+
+def change(index: int, *singles: tuple[ConfChangeType, int]) -> Entry:
+    """A change through a joint configuration, or, without `singles`, out of it."""
+    transition = EXPLICIT if singles else ConfChangeTransition.AUTO
+    changes = tuple(ConfChangeSingle(*single) for single in singles)
+    data = encode_conf_change_v2(ConfChangeV2(transition, changes))
+    return at(index, 2, data, entry_type=EntryType.CONF_CHANGE_V2)
+
+
+def configured(node: FakeNode, voters: tuple[int, ...], outgoing: tuple[int, ...] = ()) -> FakeNode:
+    node.raft.restore_conf_state(ConfState(voters, voters_outgoing=outgoing), 1)
+    return node
+
+
+@right(ConfigurationsOverlap)
+@right(ConfigurationFollowsLog)
+def all_are_replaced_through_a_joint_configuration(invariant: Invariant) -> None:
+    node = FakeNode(1)
+    invariant.on_start(node)
+    many = [(kind, i) for kind, ids in [(ADD, (4, 5, 6)), (REMOVE, (1, 2, 3))] for i in ids]
+    configured(node.append(change(2, *many)).commit(2).hand_out(2), (4, 5, 6), (1, 2, 3))
+    invariant.on_step(node)
+    configured(node.append(change(3)).commit(3).hand_out(3), (4, 5, 6))
+    invariant.on_step(node)
+
+
+@wrong(ConfigurationsOverlap, "have no node in common")
+def all_are_replaced_at_once(invariant: Invariant) -> None:
+    assert isinstance(invariant, ConfigurationsOverlap)
+    node = FakeNode(1)
+    invariant.on_start(node)
+    known = invariant.watch.committed.configurations
+    known.sequence.append(configured(FakeNode(4), (4, 5, 6)).raft.tracker.conf)
+    invariant.on_step(node.append(at(2, 2)).commit(2))
+
+
+@wrong(ConfigurationFollowsLog, r"voters=\(1, 2, 3\).*leads to.*voters_outgoing=\(1, 2, 3\)")
+def a_change_is_lost(invariant: Invariant) -> None:
+    node = FakeNode(1)
+    invariant.on_start(node)
+    invariant.on_step(node.append(change(2, (ADD, 4))).commit(2).hand_out(2))
+
+
+@wrong(ConfigurationFollowsLog, "node 1 has")
+def a_change_is_in_force_before_its_commit(invariant: Invariant) -> None:
+    node = FakeNode(1)
+    invariant.on_start(node)
+    invariant.on_step(configured(node.append(change(2, (ADD, 4))), (1, 2, 3, 4), (1, 2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("123", "1234", True),
+        ("1234", "123", True),
+        ("1", "12", True),
+        ("123", "12345", False),
+        ("1", "2", False),
+        ("123", "456", False),
+        ("123", "456/123", True),
+        ("456/123", "456", True),
+        ("456/123", "789/456", True),
+        ("456/123", "789", False),
+        ("1234567", "1234589", False),
+    ],
+)
+def test_quorums_overlap(before: str, after: str, *, expected: bool) -> None:
+    def halves(text: str) -> tuple[frozenset[int], frozenset[int]]:
+        incoming, _, outgoing = text.partition("/")
+        return frozenset(map(int, incoming)), frozenset(map(int, outgoing))
+
+    assert overlap(halves(before), halves(after)) is expected
+
+
+# -- all of them ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "story"), RIGHT, ids=lambda value: value.__name__)
+def test_what_is_right_passes(kind: type[Invariant], story: Story) -> None:
+    story(kind())
+
+
+@pytest.mark.parametrize(
+    ("kind", "complaint", "story"), WRONG, ids=lambda v: "" if isinstance(v, str) else v.__name__
+)
+def test_what_is_wrong_is_found(kind: type[Invariant], complaint: str, story: Story) -> None:
+    with pytest.raises(InvariantViolation, match=complaint) as caught:
+        story(kind())
+    assert caught.value.name == kind.__name__
+    assert caught.value.cites == kind.cites
+
+
+def test_each_invariant_has_a_story_of_both_kinds() -> None:
+    assert {kind for kind, _ in RIGHT} == {kind for kind, _, _ in WRONG} == set(ALL)
+
+
+def test_together_they_see_a_cluster_work_and_fail() -> None:
+    invariants = Invariants()
+    nodes = [FakeNode(1), FakeNode(2), FakeNode(3)]
+    for node in nodes:
+        invariants.on_start(node)
+    for node in nodes:
+        node.append(at(2, 2)).follow(2).disk.hard_state = HardState(2, 1, 1)
+        invariants.on_step(node)
+    leader = nodes[0].lead(2).commit(2).hand_out(2)
+    invariants.on_send(leader, Message(MessageType.APPEND, to=2, term=2, index=2, commit=2))
+    invariants.on_step(leader)
+    invariants.on_apply(leader, [at(2, 2)], [b"done"])
+    leader.applied = 2
+    invariants.on_step(leader)
+    with pytest.raises(InvariantViolation, match="CommittedNeverChanges"):
+        invariants.on_step(nodes[1].append(replace(at(2, 2), term=3)).commit(2))
+
+
+def test_together_each_looks_at_what_it_is_for() -> None:
+    """Nobody is left out by sharing the look at the log."""
+    for kind, complaint, story in WRONG:
+        if kind is ConfigurationsOverlap:
+            continue  # its story reaches into what it watches
+        together = Invariants([kind])
+        with pytest.raises(InvariantViolation, match=complaint):
+            story(together)  # type: ignore[arg-type]  # an observer is all that a story needs
