@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
+from raftify.config import sources
 from raftify.core.config import RaftConfig
 from raftify.errors import ConfigError
 from raftify.peers import Peers
@@ -81,9 +85,55 @@ class Config:
     max_grpc_message_bytes: int = 64 * MIB
 
     def __post_init__(self) -> None:
-        faults = list(self._faults())
+        self.validate()
+
+    def validate(self) -> None:
+        """Check everything, as making a Config does; for one that was changed since.
+
+        Raises:
+            ConfigError: names every setting that is wrong, at once.
+        """
+        faults = self._faults()
         if faults:
             raise ConfigError("bad configuration: " + "; ".join(faults))
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path | None = None,
+        *,
+        environment: Mapping[str, str] | None = None,
+        prefix: str = "RAFTIFY_",
+    ) -> Self:
+        """Return the settings of a TOML file, of the environment, or of both.
+
+            config = Config.load("raftify.toml")
+
+        The file has the names of the fields, `[raft_config]` as a table, and the initial peers as
+        `[[initial_peers]]` with `node_id`, `address` and, if it is no voter, `role`. A variable is
+        `prefix` and the name in capitals: RAFTIFY_TICK_INTERVAL=0.2,
+        RAFTIFY_RAFT_CONFIG__ELECTION_TICK=20, RAFTIFY_INITIAL_PEERS=1=a:60061,2=b:60061/learner.
+
+        Args:
+            path: the file; None: there is none.
+            environment: the variables, those of the process if not given; `{}`: none. What they say
+                goes before what the file says.
+
+        Raises:
+            ConfigError: the file cannot be read; or names everything that is wrong in both.
+        """
+        variables = os.environ if environment is None else environment
+        table = {} if path is None else sources.table_of_file(Path(path))
+        table = sources.merged(table, sources.table_of_environment(variables, prefix))
+        faults: list[str] = []
+        arguments = sources.arguments_for(cls, table, faults)
+        try:
+            config = cls(**arguments)
+        except ConfigError as error:
+            faults.append(str(error).removeprefix("bad configuration: "))
+        if faults:
+            raise ConfigError("bad configuration: " + "; ".join(faults))
+        return config
 
     def _faults(self) -> list[str]:
         faults = []
