@@ -104,6 +104,7 @@ def describe(raft: Raft, machine: Tally) -> dict[str, object]:
         "order": machine.order,
         "counts": machine.counts,
         "restored": machine.restored,
+        "tasks": len(asyncio.all_tasks()),
         **raft.inspect(),
     }
 

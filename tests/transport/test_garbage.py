@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import zlib
 
 import grpc
 import pytest
@@ -26,6 +25,7 @@ from raftify.transport.interface import Handshake
 from raftify.transport.status import StreamEnded, outcome_of, typed_error_in, write
 from raftify.wire import raft_service_pb2 as pb
 from raftify.wire.framing import pack_batch, unpack_batch
+from tests.port.sealing import sealed
 from tests.transport.fakes import CLUSTER, Machines, RawRequest, Running, message
 
 PEER = peer_metadata(Handshake(CLUSTER, 2, "store-2", 1))
@@ -36,11 +36,6 @@ UNARY = [method.name for method in SERVICE.methods if not method.client_streamin
 def said(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     """Return what a node's operator would be bothered with."""
     return [r for r in caplog.records if r.levelno >= logging.WARNING]
-
-
-def sealed(batch: bytes) -> bytes:
-    """Return `batch` with a checksum that is right, so that what else is wrong with it shows."""
-    return batch + b"\x15" + zlib.crc32(batch).to_bytes(4, "little")
 
 
 @pytest.fixture

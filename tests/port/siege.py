@@ -1,0 +1,185 @@
+"""Three real processes under attack: what an attacker may cost them, and what he may not.
+
+Beside each attack an honest client writes one entry after the other. When the attack is over, the
+node that was its target must have lost nothing for good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from raftify.client import create_client
+from tests.cluster.processes import NodeProcess, ProcessCluster
+from tests.port.target import Target
+
+Attack = Callable[[Target, Random], Awaitable[None]]
+
+#: Elections take 2 to 4 s: an attack that starves a node for so long is to show, the machine's
+#: other work is not.
+SETTINGS = {"tick_interval": 0.1}
+#: Seconds that a node may take to give back what an attack held.
+RECOVERY = 20.0
+#: What stays with a node of an attack: allocators keep some, and gRPC's pools.
+DESCRIPTORS_LEFT, TASKS_LEFT = 8, 4
+MIB = 1 << 20
+
+
+@dataclass
+class Cost:
+    """What one attack did."""
+
+    attack: str
+    seconds: float = 0.0
+    before_mib: int = 0
+    peak_mib: int = 0
+    after_mib: int = 0
+    writes_before: float = 0.0
+    writes_during: float = 0.0
+    worst_write: float = 0.0
+    faults: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.attack:24} {self.seconds:6.1f} s   rss {self.before_mib:4} -> "
+            f"{self.peak_mib:4} -> {self.after_mib:4} MiB   writes/s {self.writes_before:5.0f} -> "
+            f"{self.writes_during:5.0f}, worst {self.worst_write:5.2f} s   "
+            f"{'; '.join(self.faults) or 'ok'}"
+        )
+
+
+class Siege:
+    """A cluster, and attacks on one node of it, one after the other."""
+
+    def __init__(self, cluster: ProcessCluster) -> None:
+        self.cluster = cluster
+        self.latencies: list[float] = []
+        self._written = asyncio.Event()
+        self._stop = False
+
+    async def endure(self, attack: Attack, random: Random, *, leader: bool = True) -> Cost:
+        """Attack the leader, or a follower; return what it cost."""
+        chief = await self.cluster.leader()
+        victim = chief if leader else next(n for n in self.cluster.nodes if n is not chief)
+        target = await Target.look_up(victim.address)
+        cost = Cost(f"{attack.__name__}{'' if leader else ' (follower)'}")
+        before = [await _stand(node) for node in self.cluster.nodes]
+        cost.before_mib = _resident(victim)
+        _reset_peak(victim)
+        cost.writes_before, _ = await self._pace(1.0)
+        began, mark = time.monotonic(), len(self.latencies)
+        await asyncio.gather(attack(target, random), return_exceptions=False)
+        cost.seconds = time.monotonic() - began
+        await self._one_more_write()
+        during = self.latencies[mark:]
+        cost.writes_during = len(during) / max(time.monotonic() - began, 0.01)
+        cost.worst_write = max(during)
+        cost.peak_mib = _peak(victim)
+        cost.faults += await self._recovered(victim, before)
+        cost.after_mib = _resident(victim)
+        return cost
+
+    async def write(self) -> None:
+        """Propose one entry after the other until told to stop, as an honest client that never
+        fails."""
+        addresses = [node.address for node in self.cluster.nodes]
+        async with create_client(addresses, timeout=30) as client:
+            while not self._stop:
+                began = time.monotonic()
+                await client.propose(b"honest")
+                self.latencies.append(time.monotonic() - began)
+                self._written.set()
+
+    def stop(self) -> None:
+        self._stop = True
+
+    async def _pace(self, seconds: float) -> tuple[float, float]:
+        mark = len(self.latencies)
+        await asyncio.sleep(seconds)
+        await self._one_more_write()
+        found = self.latencies[mark:]
+        return len(found) / seconds, max(found)
+
+    async def _one_more_write(self) -> None:
+        mark = len(self.latencies)
+        async with asyncio.timeout(30):
+            while len(self.latencies) <= mark:
+                self._written.clear()
+                await self._written.wait()
+
+    async def _recovered(self, victim: NodeProcess, before: list[dict[str, Any]]) -> list[str]:
+        """Wait until nothing is left of the attack; return what is after all."""
+        deadline = time.monotonic() + RECOVERY
+        while True:
+            now = [await _stand(node) for node in self.cluster.nodes]
+            faults = [f for old, new in zip(before, now, strict=True) for f in _changes(old, new)]
+            faults += [f"left {p.name}" for p in victim.log_dir.rglob("*.tmp")]
+            if not faults or time.monotonic() > deadline:
+                return faults
+            await asyncio.sleep(0.25)
+
+
+def _changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    who = f"node {old['node_id']}"
+    same = ("term", "leader_id", "role", "voters", "max_id_kept")
+    faults = [f"{who}: {k} {old[k]} -> {new[k]}" for k in same if old[k] != new[k]]
+    for what, more in (("descriptors", DESCRIPTORS_LEFT), ("tasks", TASKS_LEFT)):
+        if new[what] > old[what] + more:
+            faults.append(f"{who}: {what} {old[what]} -> {new[what]}")
+    return faults
+
+
+async def _stand(node: NodeProcess) -> dict[str, Any]:
+    dump = await node.ask("dump")
+    dump["voters"] = dump["membership"]["voters"]
+    dump["max_id_kept"] = dump["membership"]["max_id"] < 1 << 20
+    dump["descriptors"] = _descriptors(node)
+    return dict(dump)
+
+
+def _descriptors(node: NodeProcess) -> int:
+    return len(list(Path(f"/proc/{node.process.pid}/fd").iterdir()))
+
+
+def _status(node: NodeProcess, name: str) -> int:
+    text = Path(f"/proc/{node.process.pid}/status").read_text()
+    return int(next(line for line in text.splitlines() if line.startswith(name)).split()[1]) // 1024
+
+
+def _resident(node: NodeProcess) -> int:
+    return _status(node, "VmRSS")
+
+
+def _peak(node: NodeProcess) -> int:
+    return _status(node, "VmHWM")
+
+
+def _reset_peak(node: NodeProcess) -> None:
+    Path(f"/proc/{node.process.pid}/clear_refs").write_text("5")
+
+
+@asynccontextmanager
+async def besieged(directory: Path) -> AsyncIterator[Siege]:
+    """Yield three processes with a client that writes all the time, and fail if it ever failed."""
+    machine = ("--machine", "tests.port.machines:Sink")
+    async with ProcessCluster(directory, **SETTINGS) as cluster:
+        founder = await cluster.add(*machine)
+        for _ in range(2):
+            await cluster.add("--peer", founder.address, *machine)
+        siege = Siege(cluster)
+        writing = asyncio.create_task(siege.write())
+        try:
+            yield siege
+        finally:
+            siege.stop()
+            await asyncio.wait((writing,), timeout=60)
+            writing.cancel()
+        await asyncio.gather(writing)
+        for node in cluster.nodes:
+            assert await node.quit() == 0
