@@ -58,8 +58,10 @@ async def drill(arguments: argparse.Namespace, work: Path, *, namespaces: bool) 
 
 def main() -> int:
     arguments = parse()
-    # The children are programs of their own: gRPC need not complain of forks.
-    os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+    if "GRPC_ENABLE_FORK_SUPPORT" not in os.environ:
+        # Read by gRPC when it is loaded: or it would complain of each child that is started.
+        os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+        os.execv(sys.executable, [sys.executable, "-m", "tests.chaos", *sys.argv[1:]])
     namespaces = False
     if arguments.network != "proxy":
         reason = enter()

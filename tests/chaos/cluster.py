@@ -106,14 +106,15 @@ class Cluster:
         others = [m for m in self.running() if m is not machine]
         if machine.node_id == 0 and others:
             arguments += ["--peer-addr", others[0].address]
-        machine.child = await self.children.spawn(
+        child = await self.children.spawn(
             "tests.chaos.node",
             *arguments,
             log=self.directory / f"{machine.name}.txt",
             under=self.network.prefix(machine.name),
         )
-        state = await machine.child.call("state", timeout=SETTLE_SECONDS)
-        machine.node_id = state["node_id"]
+        state = await child.call("state", timeout=SETTLE_SECONDS)
+        # From here on clients may ask it.
+        machine.child, machine.node_id = child, state["node_id"]
 
     async def kill(self, machine: Machine) -> None:
         """kill -9."""

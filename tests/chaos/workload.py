@@ -14,10 +14,10 @@ from examples.children import ChildFailed
 from raftify.client import RaftServiceClient
 from raftify.errors import PeerUnreachable, RaftifyError, Rejected
 from raftify.testing.history import Call, History, KeyValue, Outcome, Recorder
-from tests.chaos.cluster import Cluster
+from tests.chaos.cluster import Cluster, Machine
 from tests.chaos.machine import Write
 
-CLIENTS = 8
+CLIENTS = 10
 KEYS = 5
 #: A client gives up on an operation after this, and does not know what became of it.
 PATIENCE = 1.0
@@ -44,8 +44,10 @@ class Epoch:
 class Workload:
     """`CLIENTS` tasks in this process; each does one operation after the other.
 
-    Odd clients write through `RaftServiceClient`, even ones by a call of the facade on any machine
-    that runs, whether it leads or not. All read on any machine, linearizably.
+    Each pair of clients has a machine of its own, so that one which does not answer holds up only
+    those two. There it reads, linearizably, whether the node leads or not. One of the two writes
+    there as well, by a call of the facade; the other one by `RaftServiceClient`. While the machine
+    is down the first does nothing, and the second writes.
 
     A write is known by client and number for ever, and never repeated.
     """
@@ -103,20 +105,27 @@ class Workload:
 
     async def _run(self, number: int) -> None:
         name = f"c{number}"
+        over_client = number % 2 == 1
         writes = 0
         while not self._stop:
+            machine = self._machine_of(number // 2)
             key = self.epoch.key(self._random)
             if self._random.random() < 0.4:
-                await self._read(name, key)
-            else:
+                if machine.running:
+                    await self._read(name, machine, key)
+            elif over_client or machine.running:
                 writes += 1
-                await self._write(name, writes, key, over_client=number % 2 == 1)
+                await self._write(name, writes, None if over_client else machine, key)
             await asyncio.sleep(self._random.uniform(*PAUSE_SECONDS))
 
-    async def _read(self, name: str, key: str) -> None:
+    def _machine_of(self, pair: int) -> Machine:
+        machines = list(self._cluster.machines.values())
+        return machines[pair % len(machines)]
+
+    async def _read(self, name: str, machine: Machine, key: str) -> None:
         call = self.epoch.recorder.call(name, KeyValue.get(key))
         try:
-            value = await self._ask("get", key)
+            value = await _ask(machine, "get", key)
         except (Refused, ChildFailed):
             # A read without an answer shows nothing and changes nothing.
             call.failed()
@@ -126,7 +135,8 @@ class Workload:
             self._seen[name, key] = value
             self.counts["reads"] += 1
 
-    async def _write(self, name: str, number: int, key: str, *, over_client: bool) -> None:
+    async def _write(self, name: str, number: int, machine: Machine | None, key: str) -> None:
+        """Write at `machine`; None: by the client's own ways."""
         value = f"{name}/{number}"
         if self._random.random() < 0.3:
             expected = self._seen.get((name, key))
@@ -135,7 +145,7 @@ class Workload:
         else:
             entry = Write.put(key, value, client=name, number=number)
             call = self.epoch.recorder.call(name, KeyValue.put(key, value))
-        answering = self._propose(entry) if over_client else self._ask("propose", entry.decode())
+        answering = _ask(machine, "propose", entry.decode()) if machine else self._propose(entry)
         self.outcomes[name, number] = await self._note(call, answering)
 
     async def _note(self, call: Call, answering: Awaitable[str | None]) -> Outcome:
@@ -161,18 +171,14 @@ class Workload:
         except (Rejected, PeerUnreachable) as error:
             raise Refused(str(error)) from error
 
-    async def _ask(self, command: str, text: str) -> str | None:
-        """Ask the node on any machine that runs."""
-        running = self._cluster.running()
-        if not running:
-            raise Refused("every machine is down")
-        machine = self._random.choice(running)
-        try:
-            answer: str | None = await machine.node.call(
-                command, text, PATIENCE, timeout=PATIENCE + GRACE
-            )
-        except ChildFailed as error:
-            if error.rejected:
-                raise Refused(str(error)) from error
-            raise
-        return answer
+
+async def _ask(machine: Machine, command: str, text: str) -> str | None:
+    try:
+        answer: str | None = await machine.node.call(
+            command, text, PATIENCE, timeout=PATIENCE + GRACE
+        )
+    except ChildFailed as error:
+        if error.rejected:
+            raise Refused(str(error)) from error
+        raise
+    return answer
