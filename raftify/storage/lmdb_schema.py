@@ -3,13 +3,19 @@
 Two databases. `log` maps the index of a run's first entry (8 bytes, big-endian, so that LMDB's
 order is the log's) to a run of consecutive entries:
 
-    crc32 of the rest | count | size of each entry | the entries, encoded
+    crc32 of the key and the rest | crc32 of the run before | count | size of each entry | entries
 
 all numbers little-endian, 4 bytes. One batch is one run (or some, if it is large): py-lmdb gives up
 the interpreter lock at every single call, and beside a busy event loop getting it back costs more
 than everything else together (measured: 100 us per entry with one record each, 2 us with runs).
 
 `meta` has a record for everything else, each the crc32 of key and value, then the value.
+
+A checksum does not tell an old record from a new one, as a disk may return it that lost a write.
+So each record is vouched for by another: a run by the next one, which has its checksum; the last
+run by `state`, and so is every other record of `meta`, by the sum of their checksums; `state` by
+the number of the transaction that wrote it, since each transaction writes it. What nobody vouches
+for is the disk as a whole: if all of it goes back to an earlier time, nothing in it tells.
 """
 
 from __future__ import annotations
@@ -30,7 +36,7 @@ from raftify.storage.log_state import LogState
 from raftify.wire.codec import decode_entry
 
 #: Raised whenever an older version of this package could not read, or would spoil, the store.
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 
 LOG_DB: Final = b"log"
 META_DB: Final = b"meta"
@@ -46,11 +52,14 @@ INCARNATION_PREFIX: Final = b"incarnation/"
 RUN_BYTES: Final = 64 << 10
 
 _KEY = struct.Struct(">Q")
-_RUN_HEADER = struct.Struct("<II")
+#: crc32, crc32 of the run before, count.
+_RUN_HEADER = struct.Struct("<III")
 _CRC = struct.Struct("<I")
+#: How much of a record is its checksum; the value follows.
+CRC_BYTES: Final = _CRC.size
 _VERSION = struct.Struct("<I")
-#: before_index, before_term, last_index, runs, term, vote, commit.
-_STATE = struct.Struct("<7Q")
+#: before_index, before_term, last_index, term, vote, commit, runs, transaction, chain, records.
+_STATE = struct.Struct("<8Q2I")
 
 pack_key = _KEY.pack
 #: Sorts after every key of `log`.
@@ -65,29 +74,61 @@ def unpack_key(key: bytes) -> int:
     return index
 
 
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What the record `state` vouches for: that the others are those of its own time."""
+
+    #: Checksum of the last run, or of what it was when the log became empty.
+    chain: int = 0
+    #: Checksums of all records of `meta` but `state` and `format`, added up to 32 bits.
+    records: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StateRecord:
+    """What is in the record `state`. Of `state`, membership and snapshot are not set."""
+
+    state: LogState
+    #: How many runs there are.
+    runs: int
+    seal: Seal
+    #: Number of the transaction that wrote it.
+    txn_id: int
+
+
 def pack_runs(
-    first_index: int, encoded: Sequence[bytes], sizes: Sequence[int]
+    first_index: int, encoded: Sequence[bytes], sizes: Sequence[int], chain: int
 ) -> list[tuple[bytes, bytes]]:
-    """Return keys and values for entries from `first_index` on; `sizes` are those of `encoded`."""
+    """Return keys and values for entries from `first_index` on.
+
+    `sizes` are those of `encoded`, `chain` the checksum of the run before.
+    """
     if sum(sizes) <= RUN_BYTES:
-        return [(pack_key(first_index), pack_run(encoded, sizes))]
+        return [(pack_key(first_index), pack_run(first_index, encoded, sizes, chain))]
     sums = list(accumulate(sizes))
     runs = []
     start = 0
     while start < len(sums):
         before = sums[start - 1] if start else 0
         end = max(bisect_right(sums, before + RUN_BYTES, start), start + 1)
-        run = pack_run(encoded[start:end], sizes[start:end])
+        run = pack_run(first_index + start, encoded[start:end], sizes[start:end], chain)
         runs.append((pack_key(first_index + start), run))
+        chain = checksum_of(run)
         start = end
     return runs
 
 
-def pack_run(encoded: Sequence[bytes], sizes: Sequence[int]) -> bytes:
-    """Return the value of one run."""
-    table = struct.pack(f"<I{len(sizes)}I", len(sizes), *sizes)
+def pack_run(first_index: int, encoded: Sequence[bytes], sizes: Sequence[int], chain: int) -> bytes:
+    """Return the value of one run; see `pack_runs`."""
+    table = struct.pack(f"<II{len(sizes)}I", chain, len(sizes), *sizes)
     body = b"".join((table, *encoded))
-    return _CRC.pack(zlib.crc32(body)) + body
+    return _CRC.pack(zlib.crc32(body, zlib.crc32(pack_key(first_index)))) + body
+
+
+def checksum_of(value: bytes) -> int:
+    """Return the checksum that a run or a record of `meta` has, right or wrong."""
+    crc32: int = _CRC.unpack_from(value)[0]
+    return crc32
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +137,9 @@ class Run:
 
     first_index: int
     encoded: Sequence[bytes]
+    #: Its checksum, and what it says is that of the run before it.
+    crc32: int = 0
+    chain: int = 0
 
     @property
     def end(self) -> int:
@@ -121,8 +165,9 @@ def unpack_run(first_index: int, value: bytes, where: object) -> Run:
     """
     if len(value) < _RUN_HEADER.size:
         raise _damaged(where, first_index, f"the record has {len(value)} bytes")
-    crc32, count = _RUN_HEADER.unpack_from(value)
-    if zlib.crc32(memoryview(value)[_CRC.size :]) != crc32:
+    crc32, chain, count = _RUN_HEADER.unpack_from(value)
+    body = memoryview(value)[_CRC.size :]
+    if zlib.crc32(body, zlib.crc32(pack_key(first_index))) != crc32:
         raise _damaged(where, first_index, "the checksum is wrong")
     if count == 0 or len(value) < _RUN_HEADER.size + 4 * count:
         raise _damaged(where, first_index, f"the record cannot hold {count} entries")
@@ -132,7 +177,7 @@ def unpack_run(first_index: int, value: bytes, where: object) -> Run:
     if ends[-1] != len(value):
         raise _damaged(where, first_index, f"the record has {len(value)} bytes, not {ends[-1]}")
     encoded = [value[a:b] for a, b in pairwise(ends)]
-    return Run(first_index, encoded)
+    return Run(first_index, encoded, crc32, chain)
 
 
 def pack_record(key: bytes, value: bytes) -> bytes:
@@ -158,25 +203,31 @@ def decode_version(data: bytes) -> int:
     return version
 
 
-def encode_state(state: LogState, runs: int) -> bytes:
-    """Return bounds and hard state as one record, and how many runs there are."""
+def encode_state(record: StateRecord) -> bytes:
+    """Return bounds and hard state, and what they vouch for."""
+    state, seal = record.state, record.seal
     hard_state = state.hard_state
     return _STATE.pack(
         state.before_index,
         state.before_term,
         state.last_index,
-        runs,
         hard_state.term,
         hard_state.vote,
         hard_state.commit,
+        record.runs,
+        record.txn_id,
+        seal.chain,
+        seal.records,
     )
 
 
-def decode_state(data: bytes) -> tuple[LogState, int]:
-    """Return bounds and hard state (nothing else is set), and how many runs there are."""
-    before_index, before_term, last_index, runs, term, vote, commit = _STATE.unpack(data)
+def decode_state(data: bytes) -> StateRecord:
+    """Return what `encode_state` was given."""
+    before_index, before_term, last_index, term, vote, commit, runs, txn_id, chain, added_up = (
+        _STATE.unpack(data)
+    )
     state = LogState(before_index, before_term, last_index, HardState(term, vote, commit))
-    return state, runs
+    return StateRecord(state, runs, Seal(chain, added_up), txn_id)
 
 
 def encode_identity(identity: StoreIdentity) -> bytes:

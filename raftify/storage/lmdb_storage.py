@@ -15,6 +15,7 @@ from raftify.errors import StorageError
 from raftify.peers import Membership
 from raftify.records import SnapshotSink
 from raftify.storage import lmdb_records as records
+from raftify.storage import lmdb_runs
 from raftify.storage import lmdb_schema as schema
 from raftify.storage.base import StableStorage, StoreIdentity, WriteBatch
 from raftify.storage.entry_cache import EntryCache
@@ -82,6 +83,7 @@ class LmdbStorage(StableStorage):
         contents = directory.contents
         self._identity = contents.identity
         self._incarnations = contents.incarnations
+        self._seal = contents.seal
         # What was read last, and of which generation: terms are often asked for one by one.
         self._last_run = (0, contents.last_run)
         # Whatever lies before the first entry is deleted bit by bit by the writes to come.
@@ -183,9 +185,9 @@ class LmdbStorage(StableStorage):
             state = initial_log(membership)
             with self._env.writing() as txn:
                 value = schema.encode_identity(identity)
-                records.put_record(self._env, txn, schema.IDENTITY_KEY, value)
-                records.put_state(self._env, txn, view.state, state)
-            self._identity = identity
+                seal = records.put_record(self._env, txn, self._seal, schema.IDENTITY_KEY, value)
+                seal = records.put_state(self._env, txn, view.state, state, seal)
+            self._identity, self._seal = identity, seal
             self._show(state, EntryCache(state.last_index + 1), view.generation + 1)
 
     def write(self, batch: WriteBatch) -> None:
@@ -196,13 +198,13 @@ class LmdbStorage(StableStorage):
                 self._files.check(decode_descriptor(change.state.snapshot))
             garbage = self._garbage or change.state.before_index > view.state.before_index
             with self._env.writing() as txn:
-                sizes = records.change_log(self._env, txn, change)
+                sizes, seal = lmdb_runs.change_log(self._env, txn, change, self._seal)
                 if garbage:
-                    garbage = records.collect_garbage(
+                    garbage = lmdb_runs.collect_garbage(
                         self._env, txn, change.state, max_runs=_RUNS_PER_WRITE
                     )
-                records.put_state(self._env, txn, view.state, change.state)
-            self._garbage = garbage
+                seal = records.put_state(self._env, txn, view.state, change.state, seal)
+            self._garbage, self._seal = garbage, seal
             self._show_change(view, change, sizes)
             if change.state.snapshot is not view.state.snapshot:
                 self._files.adopt(decode_descriptor(change.state.snapshot))
@@ -219,7 +221,8 @@ class LmdbStorage(StableStorage):
             self._files.check(descriptor)
             # A full log is made room in by a snapshot and the compaction that follows it.
             with self._env.headroom(), self._env.writing() as txn:
-                records.put_state(self._env, txn, view.state, state)
+                seal = records.put_state(self._env, txn, view.state, state, self._seal)
+            self._seal = seal
             self._show(state, view.cache, view.generation)
             self._files.adopt(descriptor)
 
@@ -240,14 +243,13 @@ class LmdbStorage(StableStorage):
             known = dict(self._incarnations)
             if known.pop(node_id, "") == incarnation:
                 return
-            key = schema.incarnation_key(node_id)
+            if incarnation:
+                known[node_id] = incarnation
+            key, value = schema.incarnation_key(node_id), incarnation.encode() or None
             with self._env.writing() as txn:
-                if incarnation:
-                    records.put_record(self._env, txn, key, incarnation.encode())
-                    known[node_id] = incarnation
-                else:
-                    txn.delete(key, db=self._env.meta_db)
-            self._incarnations = known
+                seal = records.put_record(self._env, txn, self._seal, key, value)
+                seal = records.put_state(self._env, txn, view.state, view.state, seal)
+            self._incarnations, self._seal = known, seal
             self._show(view.state, view.cache, view.generation)
 
     def close(self) -> None:
@@ -300,9 +302,9 @@ class LmdbStorage(StableStorage):
 
     def _collect(self, view: _View, state: LogState) -> None:
         with self._env.writing() as txn:
-            garbage = records.collect_garbage(self._env, txn, state, max_runs=_COMPACTION_RUNS)
-            records.put_state(self._env, txn, view.state, state)
-        self._garbage = garbage
+            garbage = lmdb_runs.collect_garbage(self._env, txn, state, max_runs=_COMPACTION_RUNS)
+            seal = records.put_state(self._env, txn, view.state, state, self._seal)
+        self._garbage, self._seal = garbage, seal
         self._show(state, view.cache, view.generation)
 
     def _make_room(self, state: LogState) -> None:
@@ -359,7 +361,7 @@ class LmdbStorage(StableStorage):
         if generation == view.generation and run.first_index <= low < run.end:
             runs = [run]
         else:
-            runs = self._read_runs(view, low, high, min(max_bytes, records.READ_BYTES))
+            runs = self._read_runs(view, low, high, min(max_bytes, lmdb_runs.READ_BYTES))
         for run in runs:
             for index in range(max(low, run.first_index), min(high, run.end)):
                 yield run.entry(index, self._env.path)
@@ -377,7 +379,7 @@ class LmdbStorage(StableStorage):
             with self._env.reading() as txn:
                 # A commit is seen by new transactions a moment before it is shown to readers.
                 if txn.id() == current.txn_id:
-                    runs = records.read_runs(self._env, txn, low, high, max_bytes)
+                    runs = lmdb_runs.read_runs(self._env, txn, low, high, max_bytes)
                     self._last_run = (view.generation, runs[-1])
                     return runs
             self._await_another(current)

@@ -12,6 +12,7 @@ from raftify.core.types import Entry, HardState, Snapshot
 from raftify.errors import Compacted, NotALogDirectory, StorageDamaged, StorageError
 from raftify.peers import Membership
 from raftify.storage import lmdb_records as records
+from raftify.storage import lmdb_runs
 from raftify.storage.base import StoreIdentity
 from raftify.storage.disk_folder import DiskFolder
 from raftify.storage.lmdb_directory import SNAPSHOT_DIRECTORY
@@ -141,7 +142,7 @@ class LogReader:
         seen = 0
         while low < high:
             with self._env.reading() as txn:
-                bounds = records.read_bounds(self._env, txn)
+                bounds = records.read_state(self._env, txn).state
                 if low <= bounds.before_index:
                     raise Compacted(
                         f"entry {low} was discarded while it was being read; the log begins at "
@@ -153,7 +154,7 @@ class LogReader:
                 if low >= high:
                     return
                 seen = txn.id()
-                runs = records.read_runs(self._env, txn, low, high, records.READ_BYTES)
+                runs = lmdb_runs.read_runs(self._env, txn, low, high, lmdb_runs.READ_BYTES)
             for run in runs:
                 for index in range(max(low, run.first_index), min(high, run.end)):
                     last = run.entry(index, self._env.path)
@@ -169,7 +170,7 @@ class LogReader:
         if index == bounds.before_index:
             term = bounds.before_term
         elif index <= bounds.last_index:
-            [run, *_] = records.read_runs(self._env, txn, index, index + 1, 0)
+            [run, *_] = lmdb_runs.read_runs(self._env, txn, index, index + 1, 0)
             term = run.entry(index, self._env.path).term
         else:
             raise _Replaced
@@ -210,6 +211,7 @@ class LogReader:
     def _verify_entries(self) -> Iterator[StorageDamaged]:
         low, end = self.first_index, self.last_index + 1
         term = self._contents.state.before_term
+        reported = ""
         while low < end:
             try:
                 for entry in self._read(low, end):
@@ -227,10 +229,13 @@ class LogReader:
                 # What comes next is of another history than what was checked.
                 term = 0
             except StorageDamaged as error:
-                yield error
+                # The run before a damaged one cannot be vouched for, for the same reason.
+                if str(error) != reported:
+                    yield error
+                reported = str(error)
                 # A damaged run hides how many entries it has; go on with the next one.
                 with self._env.reading() as txn:
-                    low = records.next_run(self._env, txn, low) or end
+                    low = lmdb_runs.next_run(self._env, txn, low) or end
             else:
                 return
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import lmdb
 
 from raftify.storage import lmdb_schema as schema
+from raftify.storage.medium import Database
 
 
 def put_raw(directory: Path, database: bytes, key: bytes, value: bytes | None) -> None:
-    """Put `value` under `key`, or delete what is there."""
+    """Put `value` under `key`, or delete what is there.
+
+    The record `state`, unless it is the one, says that it is of this transaction, too: without
+    that, any change would be noticed by the transaction's number alone.
+    """
     with lmdb.open(str(directory / "log.mdb"), subdir=False, max_dbs=4) as env:
         handle = env.open_db(database)
         with env.begin(write=True) as txn:
@@ -19,6 +25,20 @@ def put_raw(directory: Path, database: bytes, key: bytes, value: bytes | None) -
                 assert txn.delete(key, db=handle)
             else:
                 txn.put(key, value, db=handle)
+            if key != schema.STATE_KEY:
+                _renumber_state(txn, env.open_db(schema.META_DB, txn=txn))
+
+
+def _renumber_state(txn: lmdb.Transaction[bytes], meta: Database) -> None:
+    record = txn.get(schema.STATE_KEY, db=meta)
+    if record is not None:
+        state = schema.decode_state(record[schema.CRC_BYTES :])
+        txn.put(schema.STATE_KEY, pack_state(replace(state, txn_id=txn.id())), db=meta)
+
+
+def pack_state(state: schema.StateRecord) -> bytes:
+    """Return the whole record `state`."""
+    return schema.pack_record(schema.STATE_KEY, schema.encode_state(state))
 
 
 def append_raw(directory: Path, database: bytes, items: Iterable[tuple[bytes, bytes]]) -> None:

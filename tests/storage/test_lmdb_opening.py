@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import lmdb
@@ -24,7 +25,7 @@ from raftify.errors import (
 from raftify.storage import LmdbStorage, LogReader, WriteBatch, directory_lock
 from raftify.storage import lmdb_schema as schema
 from tests.storage.making import IDENTITY, MEMBERS, make_entries
-from tests.storage.raw import get_raw, put_raw
+from tests.storage.raw import get_raw, pack_state, put_raw
 
 
 def make_store(directory: Path) -> LmdbStorage:
@@ -113,13 +114,31 @@ def test_a_file_system_without_locks_is_not_another_process(
     LmdbStorage.create(tmp_path).close()
 
 
-def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+def test_a_store_of_another_version_is_refused(tmp_path: Path) -> None:
     make_store(tmp_path).close()
-    version = schema.encode_version(schema.FORMAT_VERSION + 1)
-    put_record(tmp_path, schema.FORMAT_KEY, schema.pack_record(schema.FORMAT_KEY, version))
-    for open_it in (LmdbStorage.create, LogReader.open):
-        with pytest.raises(StorageTooNew, match="format 2"):
-            open_it(tmp_path)
+    for change, error in ((1, StorageTooNew), (-1, StorageError)):
+        number = schema.FORMAT_VERSION + change
+        version = schema.encode_version(number)
+        put_record(tmp_path, schema.FORMAT_KEY, schema.pack_record(schema.FORMAT_KEY, version))
+        for open_it in (LmdbStorage.create, LogReader.open):
+            with pytest.raises(error, match=f"format {number}"):
+                open_it(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "what"),
+    [
+        (schema.FORMAT_KEY, "record 'format' is missing"),
+        (schema.STATE_KEY, "record 'state' is missing"),
+        (schema.MEMBERSHIP_KEY, "beside 'state'"),
+        (schema.IDENTITY_KEY, "beside 'state'"),
+    ],
+)
+def test_a_missing_record_is_damage(tmp_path: Path, key: bytes, what: str) -> None:
+    make_store(tmp_path).close()
+    put_raw(tmp_path, schema.META_DB, key, None)
+    with pytest.raises(StorageDamaged, match=what):
+        LmdbStorage.create(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -136,10 +155,9 @@ def test_every_record_is_checked(tmp_path: Path, key: bytes) -> None:
 def test_a_commit_beyond_the_end_of_the_log_is_damage(tmp_path: Path) -> None:
     """etcd-io/etcd#5664: found at boot, before the core stumbles over it."""
     make_store(tmp_path).close()
-    state, runs = schema.decode_state(get_raw(tmp_path, schema.META_DB, schema.STATE_KEY)[4:])
-    state.hard_state.commit = 99
-    value = schema.encode_state(state, runs)
-    put_record(tmp_path, schema.STATE_KEY, schema.pack_record(schema.STATE_KEY, value))
+    state = schema.decode_state(get_raw(tmp_path, schema.META_DB, schema.STATE_KEY)[4:])
+    state.state.hard_state.commit = 99
+    put_record(tmp_path, schema.STATE_KEY, pack_state(replace(state, txn_id=state.txn_id + 1)))
     with pytest.raises(StorageDamaged, match="committed up to 99 and ends at 19"):
         LmdbStorage.create(tmp_path)
 

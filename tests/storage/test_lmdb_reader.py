@@ -12,8 +12,7 @@ import pytest
 from raftify.config import Config
 from raftify.core.types import HardState
 from raftify.errors import Compacted, StorageDamaged, StorageError, Unavailable
-from raftify.storage import LmdbStorage, LogReader, WriteBatch
-from raftify.storage import lmdb_records as records
+from raftify.storage import LmdbStorage, LogReader, WriteBatch, lmdb_runs
 from raftify.storage import lmdb_schema as schema
 from raftify.storage.medium import Environment, Transaction
 from raftify.wire.codec import encode_entry
@@ -83,7 +82,10 @@ def test_every_damaged_run_is_reported_once(tmp_path: Path) -> None:
         assert len(found) == len(damaged)
         for damage, first in zip(found, damaged, strict=True):
             assert f"index {first} is damaged" in damage
-        assert list(reader.entries(72, 112)) == make_entries(72, 112)
+        assert list(reader.entries(72, 102)) == make_entries(72, 102)
+        # The run before a damaged one has nobody to vouch for it.
+        with pytest.raises(StorageDamaged, match="index 112"):
+            next(reader.entries(102, 103))
         with pytest.raises(StorageDamaged, match="index 62"):
             next(reader.entries(70, 130))
 
@@ -91,13 +93,14 @@ def test_every_damaged_run_is_reported_once(tmp_path: Path) -> None:
 def test_a_missing_run_and_a_misplaced_one_are_found(tmp_path: Path) -> None:
     make_store(tmp_path).close()
     encoded = [encode_entry(entry) for entry in make_entries(92, 102)]
-    run = schema.pack_run(encoded, list(map(len, encoded)))
+    run = schema.pack_run(92, encoded, list(map(len, encoded)), 0)
     put_raw(tmp_path, schema.LOG_DB, schema.pack_key(72), run)
     put_raw(tmp_path, schema.LOG_DB, schema.pack_key(122), None)
+    run = schema.pack_run(125, encoded, list(map(len, encoded)), 0)
     put_raw(tmp_path, schema.LOG_DB, schema.pack_key(125), run)
     with LogReader.open(tmp_path) as reader:
         found = [str(damage) for damage in reader.verify()]
-    assert "index 72 is damaged: it says that its index is 92" in found[0]
+    assert "index 72 is damaged: the checksum is wrong" in found[0]
     assert any("index 122 is missing" in damage for damage in found)
 
 
@@ -243,7 +246,7 @@ def test_entries_replaced_while_they_are_listed_are_no_damage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: int
 ) -> None:
     """Paper 5.3: a follower's conflicting entries go; its log may be shorter or longer then."""
-    monkeypatch.setattr(records, "READ_BYTES", 0)
+    monkeypatch.setattr(lmdb_runs, "READ_BYTES", 0)
     with closing(_Follower(tmp_path, end)) as node, LogReader.open(tmp_path) as reader:
         listed = reader.entries()
         before = [next(listed) for _ in range(350)]
@@ -260,8 +263,8 @@ def test_entries_replaced_while_they_are_checked_are_no_damage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: int
 ) -> None:
     """The terms seem to fall, from 5 to 3, where the check goes on in the new log."""
-    monkeypatch.setattr(records, "READ_BYTES", 0)
-    read_runs = records.read_runs
+    monkeypatch.setattr(lmdb_runs, "READ_BYTES", 0)
+    read_runs = lmdb_runs.read_runs
     seen: list[int] = []
 
     def replace_behind(
@@ -274,7 +277,7 @@ def test_entries_replaced_while_they_are_checked_are_no_damage(
         return runs
 
     with closing(_Follower(tmp_path, end)) as node, LogReader.open(tmp_path) as reader:
-        monkeypatch.setattr(records, "read_runs", replace_behind)
+        monkeypatch.setattr(lmdb_runs, "read_runs", replace_behind)
         assert list(reader.verify()) == []
     assert seen.count(402) == 1
     # It went on in the new log, to where that or what was to be checked ends.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,9 @@ import pytest
 from raftify.core.types import Entry, EntryType, HardState
 from raftify.storage import LmdbStorage, LogReader, WriteBatch
 from raftify.storage import lmdb_schema as schema
-from raftify.storage.log_state import LogState
 from raftify.wire.codec import encode_entry
 from tests.storage.making import IDENTITY, MEMBERS, make_entries, make_snapshot
-from tests.storage.raw import append_raw, count_runs, put_raw
+from tests.storage.raw import append_raw, count_runs, get_raw, pack_state, put_raw
 
 _OPEN = """
 import re, sys, time
@@ -42,16 +42,23 @@ def test_a_million_entries_are_opened_in_no_time(tmp_path: Path) -> None:
     """
     storage = LmdbStorage.create(tmp_path)
     storage.initialize(IDENTITY, MEMBERS)
-    state = storage.initial_state().hard_state
     storage.close()
     # Opening looks at the last run, and else only at the pages: they are as large with its copies.
     encoded = encode_entry(Entry(EntryType.NORMAL, 1, 1_000_001, b"x" * 100))
-    run = schema.pack_run([encoded], [len(encoded)])
+    run = schema.pack_run(1_000_001, [encoded], [len(encoded)], 0)
     keys = map(schema.pack_key, range(2, 1_000_002))
     append_raw(tmp_path, schema.LOG_DB, ((key, run) for key in keys))
-    value = schema.encode_state(LogState(1, 1, 1_000_001, state), 1_000_000)
-    record = schema.pack_record(schema.STATE_KEY, value)
-    put_raw(tmp_path, schema.META_DB, schema.STATE_KEY, record)
+    before = get_raw(tmp_path, schema.META_DB, schema.STATE_KEY)
+    state = schema.decode_state(before[schema.CRC_BYTES :])
+    state = replace(
+        state,
+        state=replace(state.state, last_index=1_000_001),
+        runs=1_000_000,
+        seal=replace(state.seal, chain=schema.checksum_of(run)),
+        # Two transactions later: of that which appended, and of this one.
+        txn_id=state.txn_id + 2,
+    )
+    put_raw(tmp_path, schema.META_DB, schema.STATE_KEY, pack_state(state))
     assert count_runs(tmp_path) == 1_000_000
     done = subprocess.run(
         [sys.executable, "-c", _OPEN, str(tmp_path)],
@@ -84,8 +91,10 @@ def test_entries_are_packed_into_runs_of_bounded_size(tmp_path: Path) -> None:
     assert storage.entries(2, 800) == [*entries[:698], *make_entries(700, 800, term=2)]
     storage.close()
     sizes = [len(encode_entry(entry)) for entry in entries]
-    runs = schema.pack_runs(2, [encode_entry(entry) for entry in entries], sizes)
+    runs = schema.pack_runs(2, [encode_entry(entry) for entry in entries], sizes, 7)
     assert len(runs) == 5
+    unpacked = [schema.unpack_run(schema.unpack_key(key), value, "") for key, value in runs]
+    assert [run.chain for run in unpacked] == [7, *(run.crc32 for run in unpacked[:-1])]
     assert all(len(value) < 4 * schema.RUN_BYTES for _, value in runs)
 
 

@@ -85,7 +85,7 @@ class DurableLog:
             if record is None:
                 self._state = LogState()
             elif value is not None:
-                self._state = schema.decode_state(value)[0]
+                self._state = schema.decode_state(value).state
         return self._state
 
     def _terms_of(self, key: bytes) -> list[int]:
