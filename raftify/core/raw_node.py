@@ -368,3 +368,18 @@ class RawNode:
     def assign_commit_groups(self, groups: dict[int, int]) -> None:
         """Put nodes into commit groups; see `raftify.core.group_commit`."""
         group_commit.assign_commit_groups(self.raft, groups)
+
+    @_guarded
+    def clear_commit_group(self) -> None:
+        """Take every node out of its commit group."""
+        group_commit.clear_commit_group(self.raft)
+
+    def check_group_commit_consistent(self) -> bool | None:
+        """Say whether two groups hold what is committed; None if this node cannot tell."""
+        return group_commit.check_group_commit_consistent(self.raft)
+
+    def adjust_max_inflight_msgs(self, node_id: int, capacity: int) -> None:
+        """Set how many appends to `node_id` may be under way; 0 sends it none."""
+        progress = self.raft.tracker.get(node_id)
+        if progress is not None:
+            progress.ins.set_cap(capacity)

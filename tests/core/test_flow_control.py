@@ -175,10 +175,10 @@ def test_batches_join_appends_not_handed_out() -> None:
 
 @pytest.mark.parametrize("stored", [False, True])
 def test_a_batch_grows_no_larger_than_a_message_may(*, stored: bool) -> None:
-    """raft-rs sets no limit: what one Ready proposes becomes one message that no transport takes."""
-    raw = streaming(batch_append=True, max_size_per_msg=60)
+    """raft-rs sets no limit: what one Ready proposes becomes one message, too large to be sent."""
+    raw = streaming(batch_append=True, max_size_per_msg=300)
     for data in (b"1", b"2", b"3", b"4"):
-        raw.propose(b"", data * 20)
+        raw.propose(b"", data * 120)
         if stored:
             persist(raw)
     assert appends(raw) == [[3, 4], [5], [6]]

@@ -7,7 +7,6 @@ import random
 import pytest
 
 from raftify.core.config import RaftConfig
-from raftify.core.group_commit import check_group_commit_consistent, clear_commit_group
 from raftify.core.memory_storage import MemoryStorage
 from raftify.core.raw_node import RawNode
 from raftify.core.types import (
@@ -188,14 +187,14 @@ def test_group_commit_waits_for_two_groups() -> None:
     raw.enable_group_commit(enable=True)
     raw.assign_commit_groups({1: 1, 2: 1, 3: 2, 9: 7})
     lead(raw)
-    assert check_group_commit_consistent(raw.raft) is None
+    assert raw.check_group_commit_consistent() is None
     accept(raw, 2, 2)
     assert raw.raft.raft_log.committed == 1, "both are of group 1"
     accept(raw, 3, 2)
     assert raw.raft.raft_log.committed == 2
     persist(raw)
     raw.advance_apply()
-    assert check_group_commit_consistent(raw.raft) is True
+    assert raw.check_group_commit_consistent() is True
     raw.propose(b"", b"x")
     persist(raw)
     accept(raw, 2, 3)
@@ -204,7 +203,7 @@ def test_group_commit_waits_for_two_groups() -> None:
     assert raw.raft.raft_log.committed == 3
     raw.propose(b"", b"y")
     persist(raw)
-    clear_commit_group(raw.raft)
+    raw.clear_commit_group()
     raw.assign_commit_groups({1: 1, 2: 1, 3: 2})
     accept(raw, 2, 4)
     take(raw)
