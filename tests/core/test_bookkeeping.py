@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from raftify.core.memory_storage import MemoryStorage
 from raftify.core.progress import ProgressState
 from raftify.core.raw_node import RawNode
 from raftify.core.read_only import ReadState
-from raftify.core.types import Entry, Message, MessageType, Role
+from raftify.core.types import Entry, EntryType, Message, MessageType, Role
 from tests.core.network import accept, append, founded, lead, lone, persist, role, take, vote
 
 VOTERS = [1, 2, 3]
@@ -225,3 +226,52 @@ def test_the_window_of_one_follower_can_be_set() -> None:
     raw.adjust_max_inflight_msgs(2, 1)
     raw.propose(b"", b"y")
     assert {message.to for message in take(raw)} == {2, 3}
+
+
+# -- what others' business does not touch ----------------------------------------------------
+
+
+def test_who_does_not_lead_keeps_its_leader_when_told_to_step_down() -> None:
+    raw = lone(founded(VOTERS))
+    append(raw, (2, 2))
+    raw.step_down()
+    assert raw.raft.leader_id == 2
+
+
+def test_a_follower_that_learns_of_a_change_from_a_candidate_keeps_its_leader() -> None:
+    raw = lone(founded(VOTERS))
+    append(raw, (2, 2))
+    raw.raft.raft_log.all_entries()[0].entry_type = EntryType.CONF_CHANGE
+    raw.tick()
+    raw.step(Message(MessageType.REQUEST_VOTE, from_=3, term=2, commit=2, commit_term=2))
+    assert raw.raft.raft_log.committed == 2
+    assert (raw.raft.leader_id, raw.raft.election_elapsed) == (2, 1)
+
+
+def test_entries_join_no_heartbeat() -> None:
+    raw = lone(founded([1, 2]), batch_append=True)
+    lead(raw)
+    accept(raw, 2, 2)
+    take(raw)
+    raw.ping()
+    raw.propose(b"", b"x")
+    sent = [(message.msg_type, len(message.entries)) for message in take(raw)]
+    assert sent == [(MessageType.HEARTBEAT, 0), (MessageType.APPEND, 1)]
+
+
+def test_an_acknowledgement_brings_no_snapshot() -> None:
+    """The follower goes on with what it has; whether it needs one shows with the next append."""
+    raw = lone(founded([1, 2]))
+    lead(raw)
+    raw.propose(b"", b"x")
+    persist(raw)
+    raw.step(Message(MessageType.HEARTBEAT_RESPONSE, from_=2, term=2))
+    take(raw)
+    progress = raw.raft.tracker.progress[2]
+    progress.become_replicate()
+    storage = raw.store()
+    assert isinstance(storage, MemoryStorage)
+    storage.compact(4)
+    accept(raw, 2, 1)
+    assert take(raw) == []
+    assert progress.state is ProgressState.REPLICATE
