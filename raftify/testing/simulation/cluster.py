@@ -1,0 +1,294 @@
+"""A whole cluster under virtual time: real nodes, a simulated network, disks and clocks, one seed.
+
+async def scenario(cluster: SimulatedCluster) -> None:
+    await cluster.start(3)
+    leader = await cluster.leader()
+    await leader.raft.propose(b"...")
+    leader.crash()
+    await cluster.converge()
+
+simulate(scenario, seed=7, machine=MyMachine)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from random import Random
+
+from raftify.client import create_client
+from raftify.client.service_client import RaftServiceClient
+from raftify.config import Config
+from raftify.core.types import Entry, Message, Role
+from raftify.errors import RaftifyError
+from raftify.peers import ClusterJoinTicket, Peers
+from raftify.state_machine import AbstractStateMachine
+from raftify.testing.simulation.loop import SimulatedLoop
+from raftify.testing.simulation.network import Host, SimulatedNetwork
+from raftify.testing.simulation.node import CRASH, STOP, SimulatedNode
+from raftify.testing.simulation.observer import Observer
+from raftify.testing.simulation.process import Process
+from raftify.testing.simulation.remote import SimulatedRemote
+from raftify.testing.simulation.trace import (
+    Applied,
+    Committed,
+    Ended,
+    Fault,
+    Restored,
+    RoleChanged,
+    Started,
+    Trace,
+)
+
+#: How often what has no event is looked at, in seconds of virtual time.
+LOOK_EVERY = 0.05
+
+
+class SimulatedCluster:
+    """Nodes, what connects them, and the source of everything that is left to chance.
+
+    Attributes:
+        nodes: by Raft id, in the order in which they came.
+        network: where links are cut, and made slow and bad.
+        random: for whoever writes the scenario; drawing from it is part of the run.
+        config: what every node gets; addresses of the first members are filled in. A node whose own
+            `config` is set starts with that instead.
+    """
+
+    def __init__(
+        self,
+        loop: SimulatedLoop,
+        seed: int | str,
+        machine: Callable[[], AbstractStateMachine],
+        *,
+        config: Config | None = None,
+        observers: Iterable[Observer] = (),
+        trace: Trace | None = None,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        self.loop = loop
+        self.seed = seed
+        self.random = Random(f"{seed}/nodes")
+        self.trace = Trace(keep=0) if trace is None else trace
+        self.network = SimulatedNetwork(loop, Random(f"{seed}/network"), self.trace)
+        self.nodes: dict[int, SimulatedNode] = {}
+        self.config = Config() if config is None else config
+        self.make_machine = machine
+        self.observers = list(observers)
+        self.logger = _silent() if logger is None else logger
+        #: What was found wrong with ends of nodes: tasks that were left over.
+        self.left_over: list[str] = []
+        self._initial: Peers | None = None
+        self._machines = 0
+        self._clients = 0
+        self._seen: dict[str, tuple[Role, int, int]] = {}
+
+    @property
+    def now(self) -> float:
+        """Return the virtual time in seconds; the simulation began at 0."""
+        return self.loop.now
+
+    # -- members ----------------------------------------------------------------------------
+
+    async def start(self, size: int) -> list[SimulatedNode]:
+        """Start a cluster of `size` voters; return them once one of them leads."""
+        names = [self._new_name() for _ in range(size)]
+        addresses = {at: f"{name}:7000" for at, name in enumerate(names, 1)}
+        self._initial = Peers(addresses)
+        for (node_id, address), name in zip(addresses.items(), names, strict=True):
+            node = self.nodes[node_id] = SimulatedNode(self, node_id, name, address)
+            node.config = replace(self.config, initial_peers=self._initial)
+            node.start()
+            node.config = None
+        await self.leader()
+        return list(self.nodes.values())
+
+    async def join(self, through: SimulatedNode | None = None) -> SimulatedNode:
+        """Let a new machine join by way of a member, by default the leader; return it."""
+        name = self._new_name()
+        node = SimulatedNode(self, 0, name, f"{name}:7000")
+        await self.rejoin(node, through)
+        return node
+
+    async def rejoin(self, node: SimulatedNode, through: SimulatedNode | None = None) -> None:
+        """Let `node`, whose disk is empty, join under a new id."""
+        through = through or await self.leader()
+        ticket = await self.ticket(node, through)
+        self.nodes.pop(node.id, None)
+        node.start(ticket.reserved_id)
+        self.nodes[node.id] = node
+        await node.raft.join_cluster([ticket])
+
+    async def ticket(self, node: SimulatedNode, through: SimulatedNode) -> ClusterJoinTicket:
+        """Ask `through` for an id for `node`, as `Raft.request_id` does."""
+        async with self.client(through.address, name=node.name) as client:
+            return await client.request_id(node.address)
+
+    def config_of(self, node: SimulatedNode) -> Config:
+        """Return what `node` is to be started with."""
+        return self.config if node.config is None else node.config
+
+    def running(self) -> list[SimulatedNode]:
+        """Return the nodes that run, paused ones too."""
+        return [node for node in self.nodes.values() if node.running]
+
+    def client(self, *addresses: str, name: str = "", timeout: float = 10.0) -> RaftServiceClient:
+        """Return a client outside any node; without addresses it knows those of all nodes."""
+        if not name:
+            self._clients += 1
+            name = f"client{self._clients}"
+        host = Host(name, None)
+
+        def connect(
+            address: str, _config: Config, *, cluster_id: str = "", to_id: int = 0
+        ) -> SimulatedRemote:
+            return SimulatedRemote(self.network, host, address, cluster_id=cluster_id, to_id=to_id)
+
+        return create_client(
+            addresses or [node.address for node in self.nodes.values()],
+            timeout=timeout,
+            config=self.config,
+            connect=connect,
+            source=Random(f"{self.seed}/{name}"),
+        )
+
+    # -- waiting ----------------------------------------------------------------------------
+
+    async def leader(self, timeout: float = 60.0) -> SimulatedNode:
+        """Return the node that leads and can commit.
+
+        Raises:
+            TimeoutError: nobody did within `timeout` seconds.
+        """
+        async with asyncio.timeout(timeout):
+            while True:
+                for node in self.running():
+                    if not node.paused and node.raft.is_leader():
+                        with suppress(RaftifyError):
+                            await node.raft.read_index(timeout=2)
+                            return node
+                await asyncio.sleep(LOOK_EVERY)
+
+    async def converge(self, timeout: float = 120.0) -> int:
+        """Wait until one node leads and all that run have applied the same; return the index.
+
+        Raises:
+            TimeoutError: it did not happen within `timeout` seconds.
+        """
+        async with asyncio.timeout(timeout):
+            while True:
+                leader = await self.leader(timeout)
+                index = leader.runtime.state.committed
+                if self._agree(leader, index):
+                    return index
+                await asyncio.sleep(LOOK_EVERY)
+
+    def _agree(self, leader: SimulatedNode, index: int) -> bool:
+        membership = leader.runtime.state.membership
+        if membership.conf_state.voters_outgoing:
+            return False
+        states = [node.runtime.state for node in self.running() if membership.is_member(node.id)]
+        return all(
+            state.applied == index and state.leader_id == leader.id and not state.has_ended()
+            for state in states
+        )
+
+    async def until(self, holds: Callable[[], bool], timeout: float = 60.0) -> None:
+        """Wait until `holds()`; it is looked at often.
+
+        Raises:
+            TimeoutError: it did not within `timeout` seconds.
+        """
+        async with asyncio.timeout(timeout):
+            while not holds():  # noqa: ASYNC110 - for what has no event; time is virtual
+                await asyncio.sleep(0.0005)
+
+    def heal(self) -> None:
+        """End every fault of network, clocks, pauses and stalls; start what is down elsewhere."""
+        self.network.heal()
+        for node in self.running():
+            node.resume()
+            node.unstall()
+
+    # -- word from the nodes ----------------------------------------------------------------
+
+    def note(self, fault: str) -> None:
+        """Put a fault into the trace."""
+        self.trace.add(Fault(self.loop.now, fault))
+
+    def watch_start(self, node: SimulatedNode) -> None:
+        self.trace.add(Started(self.now, node.name, node.id, node.incarnation))
+        self._seen.pop(node.name, None)
+        self._tell(lambda observer: observer.on_start(node.view))
+
+    def watch_end(self, node: SimulatedNode, how: str) -> None:
+        self.trace.add(Ended(self.now, node.name, how))
+        self._tell(lambda observer: observer.on_end(node.view, how))
+
+    def watch_send(self, node: SimulatedNode, message: Message) -> None:
+        for observer in self.observers:
+            try:
+                observer.on_send(node.view, message)
+            except AssertionError as error:
+                self.loop.fail(error)
+
+    def watch_step(self, node: SimulatedNode) -> None:
+        core = node.view.raft
+        if core is None:
+            return
+        role, term, committed = self._seen.get(node.name, (None, 0, 0))
+        if core.role is not role or core.term != term or core.raft_log.committed != committed:
+            self._seen[node.name] = (core.role, core.term, core.raft_log.committed)
+            if core.role is not role or core.term != term:
+                name = core.role.name.lower()
+                self.trace.add(RoleChanged(self.now, node.name, name, core.term))
+            if core.raft_log.committed != committed:
+                self.trace.add(Committed(self.now, node.name, core.raft_log.committed))
+        for observer in self.observers:
+            try:
+                observer.on_step(node.view)
+            except AssertionError as error:
+                self.loop.fail(error)
+
+    def watch_apply(
+        self, node: SimulatedNode, entries: Sequence[Entry], results: Sequence[bytes]
+    ) -> None:
+        self.trace.add(Applied(self.now, node.name, entries[0].index, entries[-1].index))
+        self._tell(lambda observer: observer.on_apply(node.view, entries, results))
+
+    def watch_restore(self, node: SimulatedNode, index: int) -> None:
+        self.trace.add(Restored(self.now, node.name, index))
+        self._tell(lambda observer: observer.on_restore(node.view, index))
+
+    def check_left_over(self, node: SimulatedNode, process: Process) -> None:
+        """Note what tasks a process left that ended by itself, but for the one that ends it."""
+        current = asyncio.current_task(self.loop)
+        names = [t.get_name() for t in self.loop.tasks_of(process) if t is not current]
+        names = [name for name in names if name != "call"]
+        if names:
+            self.left_over.append(f"{node.name} left tasks over: {', '.join(sorted(names))}")
+
+    def _tell(self, call: Callable[[Observer], None]) -> None:
+        # What an observer raises must not be taken for an error of the node that it watches.
+        for observer in self.observers:
+            try:
+                call(observer)
+            except AssertionError as error:
+                self.loop.fail(error)
+
+    def _new_name(self) -> str:
+        self._machines += 1
+        return f"n{self._machines}"
+
+
+def _silent() -> logging.Logger:
+    logger = logging.Logger("raftify.simulation")
+    logger.addHandler(logging.NullHandler())
+    logger.setLevel(logging.CRITICAL + 1)
+    return logger
+
+
+__all__ = ["CRASH", "STOP", "SimulatedCluster", "SimulatedNode"]

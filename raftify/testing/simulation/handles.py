@@ -1,0 +1,69 @@
+"""The loop's own callbacks, timers and tasks: each knows the process that it belongs to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
+
+from raftify.testing.simulation.process import CURRENT, Process
+
+if TYPE_CHECKING:
+    from raftify.testing.simulation.loop import SimulatedLoop
+
+
+class SimulatedHandle(asyncio.Handle):
+    """A callback that is due."""
+
+    __slots__ = ("process",)
+
+    def __init__(
+        self,
+        callback: Callable[..., Any],
+        args: tuple[Any, ...],
+        loop: SimulatedLoop,
+        context: Context,
+    ) -> None:
+        # All that asyncio's own does, but for its questions about debugging.
+        self._context = context
+        self._loop = loop
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None
+        self.process: Process | None = context.get(CURRENT)
+
+
+class SimulatedTimer(asyncio.TimerHandle):
+    """A callback that will be due. `when` is by the clock of its process, if `is_local`."""
+
+    __slots__ = ("is_local", "is_scheduled", "process")
+
+    def __init__(
+        self,
+        when: float,
+        callback: Callable[..., Any],
+        args: tuple[Any, ...],
+        loop: SimulatedLoop,
+        context: Context,
+    ) -> None:
+        self._context = context
+        self._loop = loop
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None
+        self._when = when
+        self._scheduled = False
+        self.is_local = True
+        self.is_scheduled = False
+        self.process: Process | None = context.get(CURRENT)
+
+
+class SimulatedTask(asyncio.Task[Any]):
+    """A task; `process` is set by the loop that made it."""
+
+    process: Process | None = None

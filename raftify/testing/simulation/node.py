@@ -1,0 +1,404 @@
+"""One simulated machine: its disk, its clock, and the process of the real runtime that runs on it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from random import Random
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from raftify.config import Config
+from raftify.core.raft_core import RaftCore
+from raftify.core.types import Entry, Message, Snapshot
+from raftify.errors import NodeStopped, OutcomeUnknown, RaftifyError
+from raftify.node.founding import prepare_store
+from raftify.node.raft_node import RaftNode
+from raftify.peers import Address, ReservedId
+from raftify.raft import Raft
+from raftify.state_machine import AbstractStateMachine
+from raftify.testing.simulation.disk import SimulatedDisk
+from raftify.testing.simulation.network import Host
+from raftify.testing.simulation.observer import DurableView
+from raftify.testing.simulation.process import Process
+from raftify.testing.simulation.transport import SimulatedTransport
+from raftify.testing.simulation.worker import Pace, SimulatedWorker
+
+if TYPE_CHECKING:
+    from raftify.testing.simulation.cluster import SimulatedCluster
+
+T = TypeVar("T")
+
+#: How an end by a crash and by `stop` are called.
+CRASH, STOP = "crash", "stop"
+
+
+class WatchedNode(RaftNode):
+    """The real node, which tells its cluster what its state machine got."""
+
+    def __init__(self, owner: SimulatedNode, **parts: Any) -> None:
+        self._owner = owner
+        super().__init__(**parts)
+
+    @property
+    def core(self) -> RaftCore:
+        return self._raw.raft
+
+    def _on_applied(self, entries: Sequence[Entry], results: Sequence[bytes]) -> None:
+        self._owner.watch_apply(entries, results)
+        super()._on_applied(entries, results)
+
+    def _on_restored(self, snapshot: Snapshot) -> None:
+        self._owner.watch_restore(snapshot.metadata.index)
+        super()._on_restored(snapshot)
+
+
+class SimulatedNode:
+    """A machine of a SimulatedCluster. Made and started by the cluster.
+
+    Attributes:
+        id: its Raft id; a wiped machine joins again under another.
+        name: of the machine, for ever the same; in traces, and in addresses.
+        incarnation: counts the processes that were started on it: 1, 2, ...
+        machine: the user's state machine; a new one in each process.
+        failure: what the last process ended with by itself; None otherwise.
+        disk_pace, apply_pace: seconds that a disk write, and a batch of `apply`, take on average.
+    """
+
+    def __init__(self, cluster: SimulatedCluster, node_id: int, name: str, address: str) -> None:
+        self.cluster = cluster
+        self.id = node_id
+        self.name = name
+        self.address = address
+        self.random = Random(cluster.random.getrandbits(64))
+        self.storage = SimulatedDisk(Random(self.random.getrandbits(64)), name)
+        self.config: Config | None = None
+        self.incarnation = 0
+        self.machine: AbstractStateMachine
+        self.failure: BaseException | None = None
+        self.disk_pace = 0.001
+        self.apply_pace = 0.0001
+        self.process: Process | None = None
+        self.view = View(self)
+        self._node: WatchedNode | None = None
+        self._facade: Raft | None = None
+        self._host = Host(name, None)
+        self._paces: list[Pace] = []
+        self._workers: list[SimulatedWorker] = []
+        self._calls: dict[asyncio.Future[Any], None] = {}
+        self._ended: asyncio.Event = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<{self.name}: node {self.id}, {'running' if self.running else 'down'}>"
+
+    @property
+    def running(self) -> bool:
+        """Whether a process runs on it, paused or not."""
+        return self.process is not None
+
+    @property
+    def paused(self) -> bool:
+        return self.process is not None and self.process.paused
+
+    @property
+    def runtime(self) -> RaftNode:
+        """The runtime of the last process that was started, perhaps dead."""
+        assert self._node is not None, f"{self.name} was never started"
+        return self._node
+
+    @property
+    def raft(self) -> Raft:
+        """The node's `Raft`, as the program that runs there has it.
+
+        Its waiting calls run in the node's process. If that dies first they raise OutcomeUnknown.
+        """
+        return cast("Raft", _Door(self))
+
+    # -- life -------------------------------------------------------------------------------
+
+    def start(self, ticket_id: int | None = None, address: str | None = None) -> None:
+        """Start a process on its disk, as it is.
+
+        Raises:
+            StorageError: the disk is not one to start from.
+        """
+        if self.running:
+            raise NodeStopped(f"{self.name} runs already")
+        self.id = self.id if ticket_id is None else ticket_id
+        self.address = address or self.address
+        self.incarnation += 1
+        self.view.applied = 0
+        self.failure = None
+        process = self.cluster.loop.process(f"{self.name}.{self.incarnation}")
+        self._host = Host(self.name, process)
+        try:
+            process.run(self._boot, process, ticket_id is not None)
+        except RaftifyError as error:
+            self.failure = error
+            self.cluster.loop.kill(process)
+            self.storage.crash(power_lost=False)
+            raise
+        self.process = process
+        self._ended = asyncio.Event()
+        self.cluster.watch_start(self)
+
+    def _boot(self, process: Process, is_joiner: bool) -> None:  # noqa: FBT001 - private
+        cluster, random = self.cluster, Random(self.random.getrandbits(64))
+        config = cluster.config_of(self)
+        store = self.storage.open(config, cluster.logger)
+        prepare_store(
+            store,
+            node_id=ReservedId(self.id) if is_joiner else self.id,
+            address=Address.parse(self.address),
+            config=config,
+            logger=cluster.logger,
+            make_incarnation=lambda: f"{random.getrandbits(128):032x}",
+        )
+        self.machine = cluster.make_machine()
+        paces = [lambda: self.disk_pace, lambda: self.apply_pace, lambda: self.disk_pace]
+        self._paces = [Pace(_drawn(random, pace)) for pace in paces]
+        self._workers = [SimulatedWorker(cluster.loop, process, pace) for pace in self._paces]
+        transport = SimulatedTransport(
+            cluster.network, self._host, self.address, config, random, self._watch_send
+        )
+        self._node = WatchedNode(
+            self,
+            address=self.address,
+            config=config,
+            storage=store,
+            state_machine=self.machine,
+            transport=transport,
+            random=Random(random.getrandbits(64)),
+            logger=cluster.logger,
+            workers=self._workers,
+        )
+        self._node.state.on_change = self._watch_step
+        self._facade = Raft(self._node)
+        cluster.loop.create_task(self._live(self._facade), name="run")
+
+    async def _live(self, raft: Raft) -> None:
+        how = STOP
+        try:
+            await raft.run()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the process ends with it
+            self.failure = error
+            how = type(error).__name__
+        # Not in a `finally`: a process that is killed does not come here.
+        self._end(how)
+
+    def crash(self, *, power_lost: bool = True) -> None:
+        """End as by a power failure, or with `power_lost` false as by kill -9: at once.
+
+        Nothing more is sent, written or applied, and nothing is tidied up.
+        """
+        if self.running:
+            self.storage.crash(power_lost=power_lost)
+            self._end(CRASH)
+
+    def crash_after(self, callbacks: int) -> None:
+        """Crash after so many callbacks of its process: at one of the very next `await`s."""
+        if self.process is not None:
+            self.cluster.loop.crash_after(self.process, callbacks, self.crash)
+
+    def crash_in_write(self, writes: int) -> None:
+        """Crash in the middle of the disk write number `writes` from now; 0 is the next."""
+        if self.running:
+            self.storage.crash_after(writes, self.crash)
+
+    async def stop(self) -> None:
+        """End orderly, as `Raft.quit` does; the node stays a member."""
+        if self.running:
+            ended = self._ended
+            with suppress(OutcomeUnknown):
+                # Its process may be gone before the call has its answer.
+                await self.raft.quit()
+            await ended.wait()
+
+    async def leave(self, *, timeout: float | None = None) -> None:
+        """Leave the cluster for good, see `Raft.leave`."""
+        ended, facade = self._ended, self._facade
+        assert facade is not None
+        with suppress(OutcomeUnknown):
+            await self.raft.leave(timeout=timeout)
+            await ended.wait()
+
+    async def ended(self) -> None:
+        """Wait until the process that runs now has ended, however it does."""
+        if self.running:
+            await self._ended.wait()
+
+    def pause(self) -> None:
+        """Stand still as by SIGSTOP, until `resume`."""
+        if self.process is not None:
+            self.cluster.loop.pause(self.process)
+            self.cluster.note(f"pause {self.name}")
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        if self.process is not None:
+            self.cluster.loop.resume(self.process)
+            self.cluster.note(f"resume {self.name}")
+
+    def set_clock(self, *, rate: float = 1.0, jump: float = 0.0) -> None:
+        """Let its clock run at `rate` seconds a second from now on, after a jump in seconds."""
+        if self.process is not None:
+            self.cluster.loop.set_clock(self.process, rate=rate, jump=jump)
+            self.cluster.note(f"clock of {self.name}: rate {rate:g}, jump {jump:g} s")
+
+    def stall(self, *, disk: bool = True) -> None:
+        """Let its disk, or with `disk` false its state machine, hang until `unstall`."""
+        self._set_stalled(disk=disk, stalled=True)
+
+    def unstall(self) -> None:
+        """Let disk and state machine work again."""
+        self._set_stalled(disk=True, stalled=False)
+        self._set_stalled(disk=False, stalled=False)
+
+    def _set_stalled(self, *, disk: bool, stalled: bool) -> None:
+        self.cluster.note(f"{'stall' if stalled else 'unstall'} {self.name}")
+        for at in (0, 2) if disk else (1,):
+            if at < len(self._paces):
+                self._paces[at].stalled = stalled
+                self._workers[at].poke()
+
+    def wipe(self) -> None:
+        """Crash, and lose the disk: what starts on it now is another node."""
+        self.crash()
+        self.storage.wipe()
+        self.cluster.note(f"wipe {self.name}")
+
+    def _end(self, how: str) -> None:
+        process, self.process = self.process, None
+        if process is None:
+            return
+        if how != CRASH:
+            self.cluster.check_left_over(self, process)
+            self.storage.crash(power_lost=False)
+        self.cluster.loop.kill(process)
+        self.cluster.network.close_all_of(self._host)
+        calls, self._calls = self._calls, {}
+        for call in calls:
+            if not call.done():
+                call.set_exception(OutcomeUnknown(f"{self.name} ended ({how}) before it answered"))
+        self._ended.set()
+        self.cluster.watch_end(self, how)
+
+    # -- calls from outside -----------------------------------------------------------------
+
+    async def call(self, begin: Callable[[Raft], Awaitable[T]]) -> T:
+        """Return what `begin(raft)` brings, which runs in this node's process.
+
+        Raises:
+            NodeStopped: it does not run.
+            OutcomeUnknown: it ended meanwhile.
+        """
+        process, facade = self.process, self._facade
+        if process is None or facade is None:
+            raise NodeStopped(f"{self.name} does not run")
+        loop = self.cluster.loop
+        outer: asyncio.Future[T] = loop.create_future()
+        self._calls[outer] = None
+
+        async def work() -> None:
+            try:
+                result = await begin(facade)
+            except Exception as error:  # noqa: BLE001 - it is the caller's
+                if not outer.done():
+                    outer.set_exception(error)
+            else:
+                if not outer.done():
+                    outer.set_result(result)
+
+        task = process.run(lambda: loop.create_task(work(), name="call"))
+        try:
+            return await outer
+        finally:
+            self._calls.pop(outer, None)
+            if not task.done():
+                task.cancel()
+
+    async def applied(self, index: int, timeout: float = 60.0) -> None:
+        """Wait until its state machine has applied everything up to `index`."""
+        await self.call(lambda raft: raft.wait(timeout).applied_index_at_least(index))
+
+    # -- what the cluster is told -----------------------------------------------------------
+
+    def _watch_send(self, message: Message) -> None:
+        self.cluster.watch_send(self, message)
+
+    def _watch_step(self) -> None:
+        self.cluster.watch_step(self)
+
+    def watch_apply(self, entries: Sequence[Entry], results: Sequence[bytes]) -> None:
+        self.view.applied = entries[-1].index
+        self.cluster.watch_apply(self, entries, results)
+
+    def watch_restore(self, index: int) -> None:
+        self.view.applied = index
+        self.cluster.watch_restore(self, index)
+
+
+class View:
+    """A NodeView: what observers see of a node."""
+
+    def __init__(self, node: SimulatedNode) -> None:
+        self._node = node
+        self.applied = 0
+
+    @property
+    def id(self) -> int:
+        return self._node.id
+
+    @property
+    def name(self) -> str:
+        return self._node.name
+
+    @property
+    def incarnation(self) -> int:
+        return self._node.incarnation
+
+    @property
+    def running(self) -> bool:
+        return self._node.running
+
+    @property
+    def raft(self) -> RaftCore | None:
+        node = self._node
+        return node._node.core if node.process is not None and node._node is not None else None
+
+    @property
+    def disk(self) -> DurableView:
+        return self._node.storage.durable
+
+
+class _Door:
+    """Looks like the node's `Raft`; its coroutines run in the node's process."""
+
+    def __init__(self, node: SimulatedNode) -> None:
+        self._node = node
+
+    def __getattr__(self, name: str) -> Any:
+        node = self._node
+        facade = node._facade
+        if facade is None:
+            raise NodeStopped(f"{node.name} was never started")
+        value = getattr(facade, name)
+        if not inspect.iscoroutinefunction(value):
+            return value
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            return await node.call(lambda raft: getattr(raft, name)(*args, **kwargs))
+
+        return call
+
+
+def _drawn(random: Random, mean: Callable[[], float]) -> Callable[[], tuple[float, float]]:
+    """Return a pace: about `mean()` seconds, a part of them before the effect."""
+
+    def draw() -> tuple[float, float]:
+        seconds = random.uniform(0.5, 1.5) * mean()
+        before = random.random() * seconds
+        return before, seconds - before
+
+    return draw

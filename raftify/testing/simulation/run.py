@@ -1,0 +1,81 @@
+"""Running one simulation from its seed to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+from raftify.config import Config
+from raftify.state_machine import AbstractStateMachine
+from raftify.testing.simulation.cluster import SimulatedCluster
+from raftify.testing.simulation.loop import SimulatedLoop
+from raftify.testing.simulation.observer import Observer
+from raftify.testing.simulation.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a simulation was like.
+
+    Attributes:
+        seconds: of virtual time that it took.
+        steps: callbacks that ran.
+        trace: what happened.
+    """
+
+    seconds: float
+    steps: int
+    trace: Trace
+
+
+def simulate(
+    scenario: Callable[[SimulatedCluster], Awaitable[None]],
+    *,
+    machine: Callable[[], AbstractStateMachine],
+    seed: int | str = 0,
+    config: Config | None = None,
+    observers: Iterable[Observer] = (),
+    trace: Trace | None = None,
+    logger: logging.Logger | None = None,
+    timeout: float = 3600.0,
+) -> Outcome:
+    """Run `scenario` on a cluster under virtual time; the same seed gives the same run.
+
+    Args:
+        machine: makes a new, empty state machine; called at each start of a node.
+        seed: decides everything that is left to chance.
+        config: of every node; the addresses of the first members are filled in.
+        observers: called at every step; one that raises ends the simulation.
+        trace: where events go; one that keeps only its digest if not given.
+        logger: where the nodes log; nowhere if not given.
+        timeout: seconds of virtual time after which the scenario counts as stuck.
+
+    Raises:
+        What the scenario or an observer raised, with the seed and the virtual time in its notes; an
+        AssertionError if a callback or a task failed and nobody asked, or a node that ended left
+        something behind.
+    """
+    trace = Trace(keep=0) if trace is None else trace
+    loop = SimulatedLoop()
+    cluster: SimulatedCluster | None = None
+
+    async def run() -> None:
+        nonlocal cluster
+        cluster = SimulatedCluster(
+            loop, seed, machine, config=config, observers=observers, trace=trace, logger=logger
+        )
+        async with asyncio.timeout(timeout):
+            await scenario(cluster)
+
+    try:
+        loop.run_until_complete(run())
+        complaints = [*loop.complaints, *(cluster.left_over if cluster is not None else ())]
+        assert not complaints, "; ".join(complaints)
+    except BaseException as error:
+        error.add_note(f"seed {seed!r}, at {loop.now:.6f} s of virtual time")
+        raise
+    finally:
+        loop.close()
+    return Outcome(loop.now, loop.steps, trace)

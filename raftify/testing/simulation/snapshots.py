@@ -1,0 +1,243 @@
+"""Snapshots between simulated nodes: in chunks with their checksums, as over gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from raftify.core.types import Message
+from raftify.errors import RaftifyError, StorageDamaged, TransportError
+from raftify.records import SnapshotDescriptor
+from raftify.testing.simulation.network import Broken, Port, flip_bit
+from raftify.transport.arrivals import check_snapshot
+from raftify.transport.handshake import peer_metadata, read_handshake
+from raftify.transport.interface import PeerService
+from raftify.transport.snapshot_receiver import Arrival
+from raftify.wire import codec
+from raftify.wire import raft_service_pb2 as pb
+from raftify.wire.errors_codec import decode_error, encode_error
+from raftify.wire.framing import first_chunk, snapshot_message
+
+if TYPE_CHECKING:
+    from raftify.testing.simulation.transport import SimulatedTransport
+
+_PAUSE_AFTER_FAILURE: Final = (0.3, 0.6)
+_CHUNK_BYTES: Final = 1 << 16
+_TAKEN: Final = b""
+
+
+class SnapshotCourier:
+    """Sends snapshots: to every peer one at a time, to several peers at once."""
+
+    def __init__(self, transport: SimulatedTransport) -> None:
+        self._transport = transport
+        self._addresses: Mapping[int, str] = {}
+        self._queued: dict[int, Message] = {}
+        self._sending: dict[int, Message] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._transfers = 0
+        self._closed = False
+
+    def update_addresses(self, addresses: Mapping[int, str]) -> None:
+        """Set who is where. What is under way to a peer that is gone, ends."""
+        for node_id, address in self._addresses.items():
+            if addresses.get(node_id) != address and node_id in self._tasks:
+                self._tasks[node_id].cancel()
+        self._addresses = dict(addresses)
+
+    def offer(self, message: Message) -> None:
+        """Send a MsgSnapshot; one that waits for the same peer already gives way to it."""
+        peer_id = message.to
+        if peer_id not in self._addresses:
+            self._transport.service.report_snapshot(peer_id, success=False)
+            return
+        under_way = self._sending.get(peer_id)
+        if under_way is not None and (under_way.term, under_way.snapshot) == (
+            message.term,
+            message.snapshot,
+        ):
+            return
+        self._queued[peer_id] = message
+        if peer_id not in self._tasks:
+            task = asyncio.get_running_loop().create_task(
+                self._empty_queue(peer_id), name=f"snapshot-to-{peer_id}"
+            )
+            self._tasks[peer_id] = task
+            task.add_done_callback(lambda _: self._on_done(peer_id))
+
+    async def close(self) -> None:
+        """End what is under way; nothing is reported any more."""
+        self._closed = True
+        self._queued.clear()
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _on_done(self, peer_id: int) -> None:
+        self._tasks.pop(peer_id, None)
+        left = self._queued.pop(peer_id, None)
+        cut_off = self._sending.pop(peer_id, None)
+        if self._closed:
+            return
+        if left is not None and peer_id in self._addresses:
+            self.offer(left)
+        elif cut_off is not None or left is not None:
+            self._transport.service.report_snapshot(peer_id, success=False)
+
+    async def _empty_queue(self, peer_id: int) -> None:
+        transport = self._transport
+        while (message := self._queued.pop(peer_id, None)) is not None:
+            self._sending[peer_id] = message
+            success = await self._send(peer_id, message)
+            del self._sending[peer_id]
+            transport.service.report_snapshot(peer_id, success=success)
+            if not success:
+                await asyncio.sleep(transport.random.uniform(*_PAUSE_AFTER_FAILURE))
+
+    async def _send(self, peer_id: int, message: Message) -> bool:
+        """Send one snapshot; return whether it arrived."""
+        try:
+            async with asyncio.timeout(self._transport.config.snapshot_timeout):
+                await self._transfer(peer_id, message)
+        except (RaftifyError, Broken, TimeoutError):
+            return False
+        return True
+
+    async def _transfer(self, peer_id: int, message: Message) -> None:
+        transport = self._transport
+        assert message.snapshot is not None
+        self._transfers += 1
+        transfer = _Transfer(transport, peer_id, self._addresses[peer_id], self._transfers)
+        file = self._open(message)
+        try:
+            await transfer.send(first_chunk(message))
+            offset = 0
+            while file is not None:
+                data = self._read(file, message)
+                if not data:
+                    break
+                chunk = pb.SnapshotChunk(offset=offset, data=data, crc32=zlib.crc32(data))
+                await transfer.send(chunk)
+                offset += len(data)
+            await transfer.send(None)
+        finally:
+            if file is not None:
+                file.close()
+
+    def _open(self, message: Message) -> BinaryIO | None:
+        assert message.snapshot is not None
+        try:
+            return self._transport.service.open_snapshot(message.snapshot)
+        except StorageDamaged as error:
+            self._transport.service.report_damaged_snapshot(message.snapshot, error)
+            raise
+
+    def _read(self, file: BinaryIO, message: Message) -> bytes:
+        assert message.snapshot is not None
+        try:
+            return file.read(min(_CHUNK_BYTES, self._transport.config.snapshot_chunk_bytes))
+        except (StorageDamaged, OSError) as error:
+            self._transport.service.report_damaged_snapshot(message.snapshot, error)
+            raise StorageDamaged(f"the snapshot's file cannot be read: {error}") from error
+
+
+class _Transfer:
+    """One snapshot under way, chunk by chunk, each answered."""
+
+    def __init__(
+        self, transport: SimulatedTransport, peer_id: int, address: str, number: int
+    ) -> None:
+        self._transport = transport
+        self._address = address
+        handshake = replace(transport.handshake, to_id=peer_id, origin=transport.service.origin())
+        self._metadata = peer_metadata(handshake)
+        # Which process sends, and which of its snapshots this is.
+        self._key = (id(transport.host), number)
+        self._port: Port | None = None
+
+    async def send(self, chunk: pb.SnapshotChunk | None) -> None:
+        """Send `chunk`, or with None the end, and wait for its receipt."""
+        transport = self._transport
+        data = b"" if chunk is None else chunk.SerializeToString()
+        network, host = transport.network, transport.host
+
+        def serve(port: Port, data: bytes, reply: Callable[[bytes], None]) -> None:
+            if self._port is not None and self._port is not port:
+                reply(encode_error(TransportError("this node was restarted meanwhile")))
+                return
+            self._port = port
+            corrupt = network.link(host.name, port.name).conditions.corrupt
+            if data and corrupt and network.random.random() < corrupt:
+                network._count("corrupt")
+                data = flip_bit(data, network.random)
+            handshake = read_handshake(self._metadata)
+            port.service.snapshot_inlet.take(self._key, handshake, data, reply)
+
+        what = "snapshot" if chunk is not None else "end of snapshot"
+        refusal: bytes = await network.request(host, self._address, data, what, serve)
+        if refusal != _TAKEN:
+            raise decode_error(refusal)
+
+
+class SnapshotInlet:
+    """Takes the chunks of snapshots that arrive; nothing of one that does not end well is left."""
+
+    def __init__(self, service: PeerService, own_id: int) -> None:
+        self._service = service
+        self._own_id = own_id
+        self._arriving: dict[tuple[int, int], tuple[Message, Arrival]] = {}
+
+    def take(
+        self,
+        key: tuple[int, int],
+        handshake: object,
+        data: bytes,
+        reply: Callable[[bytes], None],
+    ) -> None:
+        """Take one chunk of the snapshot `key`, or its end, and `reply`."""
+        try:
+            if not data:
+                self._finish(key, reply)
+                return
+            chunk = codec.parse(pb.SnapshotChunk, data)
+            if key in self._arriving:
+                self._arriving[key][1].write(chunk)
+            else:
+                self._begin(key, handshake, chunk)
+        except RaftifyError as error:
+            arriving = self._arriving.pop(key, None)
+            if arriving is not None:
+                arriving[1].abort()
+            reply(encode_error(error))
+        else:
+            reply(_TAKEN)
+
+    def _begin(self, key: tuple[int, int], handshake: object, chunk: pb.SnapshotChunk) -> None:
+        self._service.greet(handshake)  # type: ignore[arg-type]
+        message = snapshot_message(chunk)
+        check_snapshot(message, handshake, to_id=self._own_id)  # type: ignore[arg-type]
+        assert message.snapshot is not None
+        arrival = Arrival(SnapshotDescriptor.decode(message.snapshot.data))
+        arrival.open(self._service, message.snapshot)
+        self._arriving[key] = (message, arrival)
+
+    def _finish(self, key: tuple[int, int], reply: Callable[[bytes], None]) -> None:
+        if key not in self._arriving:
+            raise TransportError("the end came of a snapshot that was given up")
+        message, arrival = self._arriving[key]
+        arrival.finish()
+        del self._arriving[key]
+
+        async def receive() -> None:
+            try:
+                await self._service.receive([message])
+            except RaftifyError as error:
+                reply(encode_error(error))
+            else:
+                reply(_TAKEN)
+
+        asyncio.get_running_loop().create_task(receive(), name="receive-snapshot")
