@@ -13,7 +13,7 @@ from raftify.testing.history.linearizability import (
     Verdict,
     check,
 )
-from raftify.testing.history.model import Model
+from raftify.testing.history.model import Effect, Model
 from raftify.testing.history.models import FifoQueue, KeyValue
 from raftify.testing.history.operation import Operation, Outcome
 from raftify.testing.history.picture import draw, save_picture
@@ -22,6 +22,7 @@ from raftify.testing.history.recorder import Call, Recorder
 __all__ = [
     "Answer",
     "Call",
+    "Effect",
     "FifoQueue",
     "History",
     "KeyValue",

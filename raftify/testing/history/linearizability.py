@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from raftify.testing.history.budget import Budget
 from raftify.testing.history.explanation import explain_part
 from raftify.testing.history.model import Model
 from raftify.testing.history.operation import Operation, Outcome
-from raftify.testing.history.search import Budget, Found, Search
+from raftify.testing.history.search import Found, Search
 
 #: Enough for histories of ten thousands of operations; a few hundred bytes of memory for each.
 MAX_STEPS = 2_000_000
@@ -60,7 +61,7 @@ class Part:
         return Answer.VIOLATED if self.found.decided else Answer.UNDECIDED
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict:
     """What `check` found. It is true only for a history that is certainly linearizable.
 
@@ -87,6 +88,9 @@ class Verdict:
         """The part that is violated or else undecided; None if all are well."""
         bad = [part for part in self.parts if part.answer is self.answer]
         return None if self.answer is Answer.LINEARIZABLE else bad[0]
+
+    def __repr__(self) -> str:
+        return f"Verdict({self.answer.value}, {len(self.parts)} parts, {self.steps} steps)"
 
     def __bool__(self) -> bool:
         return self.answer is Answer.LINEARIZABLE
@@ -128,19 +132,20 @@ def check(
     Args:
         history: the operations, in any order.
         model: the sequential object.
-        max_steps: how many times the model may be asked, for all parts together. The verdict is
-            the same each time.
-        max_seconds: how long it may take by the wall clock. The verdict may then depend on it.
+        max_steps: how many times the model may be asked for each part. With this limit alone the
+            verdict is the same each time.
+        max_seconds: how long all may take by the wall clock.
     """
     until = None if max_seconds is None else time.monotonic() + max_seconds
-    budget = Budget(max_steps, until)
-    parts = []
+    parts, steps = [], 0
     for name, operations in _parts_of(history, model).items():
+        budget = Budget(max_steps, until)
         part = Part(name, tuple(operations), Search(operations, model, budget).run())
         parts.append(part)
+        steps += budget.used
         if part.answer is Answer.VIOLATED:
             break
-    return Verdict(model, tuple(parts), budget.used)
+    return Verdict(model, tuple(parts), steps)
 
 
 def _parts_of(history: Iterable[Operation], model: Model[Any]) -> dict[Hashable, list[Operation]]:

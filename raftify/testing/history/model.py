@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
+from enum import Enum
 from typing import Any, Generic, TypeVar
 
 State = TypeVar("State", bound=Hashable)
+
+
+class Effect(Enum):
+    """What the state after an operation depends on."""
+
+    #: Nothing changes, as by a read.
+    NONE = "none"
+    #: It is the same whatever it was before, as after a put.
+    BLIND = "blind"
+    #: On the state before, or it is not known.
+    SEEING = "seeing"
 
 
 class Model(ABC, Generic[State]):
@@ -34,6 +46,13 @@ class Model(ABC, Generic[State]):
         if each part's is. A key-value store's parts are its keys.
         """
         return None
+
+    def effect(self, asked: Any) -> Effect:
+        """Return what the state after `asked` depends on.
+
+        Only a help: histories with many operations of unknown outcome are checked faster.
+        """
+        return Effect.SEEING
 
     def describe(self, asked: Any) -> str:
         """Return `asked` as people read it in explanations and pictures."""

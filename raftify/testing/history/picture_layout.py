@@ -104,7 +104,7 @@ def _shown(
         each
         for each in operations
         if each.called <= found.stuck.ends
-        and (id(each) in near or (each.ends >= begin and each.ends < math.inf))
+        and (id(each) in near or begin <= (each.called if each.ends == math.inf else each.ends))
     ]
 
 

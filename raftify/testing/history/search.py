@@ -6,57 +6,26 @@ the rest; where none is left, go back. A configuration that was met before is no
 
 Operations with an unknown outcome are kept apart. They are tried only where nothing else goes on,
 need not be placed at all, and a configuration that used more of them than an earlier one, and is
-else the same, cannot do better than that one. So a few of them cost little.
+else the same, cannot do better than that one. `unknowns` says which are tried. First orders are
+tried in which few of them stand in a row, as most often is the truth.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Hashable, Iterable
+import sys
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from raftify.testing.history.budget import Budget, OutOfBudget
 from raftify.testing.history.model import Model
 from raftify.testing.history.operation import Operation, Outcome
+from raftify.testing.history.unknowns import Unknowns
 
+#: How many unknown operations may stand in a row, try by try. The last try leaves nothing out.
+IN_A_ROW = (1, 3, sys.maxsize)
 #: How many different dead ends at the furthest operation are remembered for the explanation.
 DEAD_ENDS = 4
-#: Steps between two looks at the clock.
-STEPS_PER_LOOK = 1024
-
-
-class OutOfBudget(Exception):
-    """Too many steps, or too late."""
-
-
-@dataclass
-class Budget:
-    """What a check may cost.
-
-    Args:
-        steps: how many times the model may be asked.
-        until: when to stop, by `time.monotonic`; None for never.
-    """
-
-    steps: int
-    until: float | None = None
-    used: int = 0
-
-    def spend(self) -> None:
-        """Take one step.
-
-        Raises:
-            OutOfBudget: there is none left, or it is too late.
-        """
-        if self.used >= self.steps:
-            raise OutOfBudget
-        self.used += 1
-        if (
-            self.until is not None
-            and self.used % STEPS_PER_LOOK == 0
-            and time.monotonic() > self.until
-        ):
-            raise OutOfBudget
 
 
 @dataclass(frozen=True)
@@ -98,13 +67,19 @@ Trail = tuple[Operation, Any, "Trail"] | None
 
 @dataclass(slots=True)
 class _Frame:
-    """A choice to come back to: `unknown` is -1 for the call at `position`."""
+    """A choice to come back to.
+
+    It was the answered operation called at `position`, or the unknown one at `chosen` of
+    `choices`, placed before the return at `position`.
+    """
 
     position: int
-    unknown: int
+    choices: Sequence[int]
+    chosen: int
     state: Any
     low: int
     mask: int
+    row: int
     trail: Trail
 
 
@@ -121,19 +96,27 @@ class Search:
         self._budget = budget
         by_call = sorted(operations, key=lambda each: each.called)
         self._answered = [each for each in by_call if each.outcome is Outcome.OK]
-        self._unknown = [each for each in by_call if each.outcome is Outcome.UNKNOWN]
+        unknown = [each for each in by_call if each.outcome is Outcome.UNKNOWN]
+        self._unknowns = Unknowns(self._answered, unknown, model, budget)
+        self._furthest = 0
+        self._ends: list[tuple[Any, Trail]] = []
+        self._begin(IN_A_ROW[0])
+
+    def _begin(self, longest_row: int) -> None:
+        """Forget all that was placed and met, and allow that many unknown operations in a row."""
         self._chain()
         #: Every call before number `low` is placed, and `low + i` where bit i of `mask` is set.
         self._low = 0
         self._mask = 0
-        #: Which unknown operations are placed, one bit for each.
+        #: Which unknown operations are placed, one bit for each, and how many as the last.
         self._used = 0
-        self._state: Any = model.initial()
+        self._row = 0
+        self._longest_row = longest_row
+        self._row_was_cut = False
+        self._state: Any = self._model.initial()
         self._trail: Trail = None
         self._met: dict[Hashable, list[int]] = {}
         self._stack: list[_Frame] = []
-        self._furthest = 0
-        self._ends: list[tuple[Any, Trail]] = []
 
     def _chain(self) -> None:
         count = len(self._answered)
@@ -156,8 +139,12 @@ class Search:
     def run(self) -> Found:
         """Search until an order is found, none is left to try, or the budget is spent."""
         try:
-            if self._explore():
-                return Found(_in_order(self._trail), None, (), decided=True)
+            for longest_row in IN_A_ROW:
+                self._begin(longest_row)
+                if self._explore():
+                    return Found(_in_order(self._trail), None, (), decided=True)
+                if not self._row_was_cut:
+                    break
         except OutOfBudget:
             return self._stuck(decided=False)
         return self._stuck(decided=True)
@@ -182,15 +169,32 @@ class Search:
 
         Return where to go on in the chain, or None if there is nothing left to try.
         """
-        first = 0
-        while not self._place_unknown(position, first):
+        choices, first = self._choices(position), 0
+        while not self._place_unknown(position, choices, first):
             if not self._stack:
                 return None
             frame = self._go_back()
-            if frame.unknown < 0:
+            if not frame.choices:
                 return self._next[frame.position]
-            position, first = frame.position, frame.unknown + 1
+            position, choices, first = frame.position, frame.choices, frame.chosen + 1
         return self._next[0]
+
+    def _choices(self, position: int) -> Sequence[int]:
+        """Return which unknown operations to try before the return at `position`."""
+        if self._row >= self._longest_row:
+            self._row_was_cut = True
+            return ()
+        if not self._unknowns:
+            return ()
+        candidates = []
+        at = self._next[0]
+        while at != position:
+            candidates.append(self._owner[at])
+            at = self._next[at]
+        last = None if self._trail is None else self._trail[0]
+        return self._unknowns.worth_trying(
+            self._state, self._used, self._answered[self._owner[position]].ends, candidates, last
+        )
 
     def _place(self, position: int) -> bool:
         """Place the operation called at `position`, if the model agrees and nobody was here yet."""
@@ -205,31 +209,26 @@ class Search:
             low, mask = low + 1, mask >> 1
         if not self._is_new(low, mask, state, self._used):
             return False
-        self._push(position, -1)
-        self._low, self._mask, self._state = low, mask, state
+        self._push(position, (), 0)
+        self._low, self._mask, self._state, self._row = low, mask, state, 0
         self._trail = (operation, state, self._trail)
         for gone in (position, self._return[position]):
             self._next[self._before[gone]] = self._next[gone]
             self._before[self._next[gone]] = self._before[gone]
         return True
 
-    def _place_unknown(self, position: int, first: int) -> bool:
-        """Place an unknown operation, from number `first` on, before the return at `position`."""
-        until = self._answered[self._owner[position]].ends
-        for number in range(first, len(self._unknown)):
-            operation = self._unknown[number]
-            if operation.called > until:
-                return False
-            used = self._used | 1 << number
-            if used == self._used:
-                continue
+    def _place_unknown(self, position: int, choices: Sequence[int], first: int) -> bool:
+        """Place an unknown operation of `choices`, from `first` on, before that at `position`."""
+        for chosen in range(first, len(choices)):
+            operation = self._unknowns.operations[choices[chosen]]
+            used = self._used | 1 << choices[chosen]
             self._budget.spend()
             state, _ = self._model.apply(self._state, operation.input)
             # One that changes nothing helps nobody.
             if state == self._state or not self._is_new(self._low, self._mask, state, used):
                 continue
-            self._push(position, number)
-            self._used, self._state = used, state
+            self._push(position, choices, chosen)
+            self._used, self._state, self._row = used, state, self._row + 1
             self._trail = (operation, state, self._trail)
             return True
         return False
@@ -243,18 +242,27 @@ class Search:
         met.append(used)
         return True
 
-    def _push(self, position: int, unknown: int) -> None:
+    def _push(self, position: int, choices: Sequence[int], chosen: int) -> None:
         self._stack.append(
-            _Frame(position, unknown, self._state, self._low, self._mask, self._trail)
+            _Frame(
+                position,
+                choices,
+                chosen,
+                self._state,
+                self._low,
+                self._mask,
+                self._row,
+                self._trail,
+            )
         )
 
     def _go_back(self) -> _Frame:
         """Take the last operation back, and return what its choice was."""
         frame = self._stack.pop()
         self._state, self._trail = frame.state, frame.trail
-        self._low, self._mask = frame.low, frame.mask
-        if frame.unknown >= 0:
-            self._used ^= 1 << frame.unknown
+        self._low, self._mask, self._row = frame.low, frame.mask, frame.row
+        if frame.choices:
+            self._used ^= 1 << frame.choices[frame.chosen]
             return frame
         for back in (self._return[frame.position], frame.position):
             self._next[self._before[back]] = back

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-from raftify.testing.history.model import Model
+from raftify.testing.history.model import Effect, Model
 
 Items = tuple[Any, ...]
 
@@ -37,6 +37,9 @@ class FifoQueue(Model[Items]):
     def part_of(self, asked: Any) -> Hashable:
         queue: Hashable = asked[1]
         return queue
+
+    def effect(self, asked: Any) -> Effect:
+        return Effect.NONE if asked[0] == "empty" else Effect.SEEING
 
     def apply(self, state: Items, asked: Any) -> tuple[Items, Any]:
         match asked:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-from raftify.testing.history.model import Model
+from raftify.testing.history.model import Effect, Model
 
 #: The value of a key, or None while it has none.
 Value = Any
+
+_EFFECTS = {"get": Effect.NONE, "put": Effect.BLIND, "delete": Effect.BLIND}
 
 
 class KeyValue(Model[Value]):
@@ -51,6 +53,9 @@ class KeyValue(Model[Value]):
     def part_of(self, asked: Any) -> Hashable:
         key: Hashable = asked[1]
         return key
+
+    def effect(self, asked: Any) -> Effect:
+        return _EFFECTS.get(asked[0], Effect.SEEING)
 
     def apply(self, state: Value, asked: Any) -> tuple[Value, Any]:
         match asked:
