@@ -13,6 +13,9 @@ class Invariant(Observer):
 
     cites: ClassVar[str]
 
+    def forget(self, node_id: int) -> None:
+        """The disk of this node was lost: what it held is nowhere any more."""
+
     def fail(self, what: str) -> NoReturn:
         """End the simulation with `what` was seen."""
         raise InvariantViolation(type(self).__name__, self.cites, what)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from raftify.core.tracker import Configuration
-from raftify.core.types import HardState, Role
+from raftify.core.types import Role
 from raftify.testing.invariants.base import LogInvariant
 from raftify.testing.invariants.watch import Step, Watch
 from raftify.testing.simulation.observer import NodeView
@@ -13,8 +13,8 @@ class DurableOnQuorum(LogInvariant):
     """Raft paper §5.3 and Figure 2: an entry is committed once it is stored on a majority.
 
     Looks through messages and bookkeeping at the disks themselves: nothing that all of them lose
-    their power for may take the entry away. A disk that was wiped since, or belongs to nobody
-    who is watched, is given the benefit of the doubt: its node had acknowledged while it could.
+    their power for may take the entry away. A disk that was lost since (see `forget`), or belongs
+    to nobody who is watched, is given the benefit of the doubt.
     """
 
     cites = "Raft paper §5.3"
@@ -23,6 +23,10 @@ class DurableOnQuorum(LogInvariant):
         super().__init__(watch)
         self._nodes: dict[int, NodeView] = {}
         self._conf: dict[int, Configuration] = {}
+
+    def forget(self, node_id: int) -> None:
+        """Take what it had acknowledged for granted: it could, while it had its disk."""
+        self._nodes.pop(node_id, None)
 
     def on_start(self, node: NodeView) -> None:
         """Remember whose disk is where."""
@@ -66,6 +70,4 @@ class DurableOnQuorum(LogInvariant):
         if node is None:
             return True
         disk = node.disk
-        if disk.hard_state == HardState() and disk.last_index == 0 and node.incarnation > 1:
-            return True
         return disk.snapshot_index >= index or disk.term(index) == term

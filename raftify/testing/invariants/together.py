@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from raftify.core.types import Entry, Message
+from raftify.errors import StorageError
 from raftify.testing.invariants.base import Invariant, LogInvariant
 from raftify.testing.invariants.committed_never_changes import CommittedNeverChanges
 from raftify.testing.invariants.configuration_follows_log import ConfigurationFollowsLog
@@ -57,6 +59,7 @@ class Invariants(Observer):
 
     def __init__(self, kinds: Iterable[type[Invariant]] = ALL) -> None:
         self.watch = Watch()
+        self._lost: set[int] = set()
         self.members: list[Invariant] = [
             kind(self.watch) if issubclass(kind, LogInvariant) else kind() for kind in kinds
         ]
@@ -76,38 +79,61 @@ class Invariants(Observer):
         ]
         self._ends = [each.on_end for each in self.members if _overrides(each, "on_end")]
 
+    def forget(self, node_id: int) -> None:
+        """The disk of this node was lost: whatever comes back under its id is not looked at.
+
+        An empty disk under an old id breaks the rules by itself. What must hold is that the others
+        do not listen to it, and they are looked at.
+        """
+        self._lost.add(node_id)
+        for each in self.members:
+            each.forget(node_id)
+
     def on_start(self, node: NodeView) -> None:
         """Tell all who want to know."""
+        if node.id in self._lost:
+            return
         for call in self._starts:
             call(node)
         self.on_step(node)
 
     def on_end(self, node: NodeView, how: str) -> None:
         """Tell all who want to know."""
+        if node.id in self._lost:
+            return
         for call in self._ends:
             call(node, how)
 
     def on_step(self, node: NodeView) -> None:
         """Look at the log once, and tell all who want to know."""
-        step = self.watch.look(node)
-        if step is not None:
-            for each in self._logs:
-                each.on_log(node, step)
-        for call in self._steps:
-            call(node)
+        if node.id in self._lost:
+            return
+        with suppress(StorageError):  # it is ending, or its disk fails
+            step = self.watch.look(node)
+            if step is not None:
+                for each in self._logs:
+                    each.on_log(node, step)
+            for call in self._steps:
+                call(node)
 
     def on_send(self, node: NodeView, message: Message) -> None:
         """Tell all who want to know."""
+        if node.id in self._lost:
+            return
         for call in self._sends:
             call(node, message)
 
     def on_apply(self, node: NodeView, entries: Sequence[Entry], results: Sequence[bytes]) -> None:
         """Tell all who want to know."""
+        if node.id in self._lost:
+            return
         for call in self._applies:
             call(node, entries, results)
 
     def on_restore(self, node: NodeView, index: int) -> None:
         """Tell all who want to know."""
+        if node.id in self._lost:
+            return
         for call in self._restores:
             call(node, index)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from raftify.core.raft_core import RaftCore
 from raftify.core.raft_log import RaftLog
 from raftify.core.types import Entry
-from raftify.errors import RaftifyError
+from raftify.errors import Compacted, RaftifyError, Unavailable
 from raftify.testing.invariants.committed import CommittedLog
 from raftify.testing.simulation.observer import NodeView
 
@@ -78,7 +78,11 @@ class Watch:
         self._logs: dict[int, Known] = {}
 
     def look(self, node: NodeView) -> Step | None:
-        """Return what changed in the log of `node` since the last look; None if nothing did."""
+        """Return what changed in the log of `node` since the last look; None if nothing did.
+
+        Raises:
+            StorageError: the node has closed its store, or cannot read it. It shows nothing.
+        """
         core = node.raft
         if core is None:
             return None
@@ -166,7 +170,7 @@ def _first_changed(known: Known, log: RaftLog, first: int, last: int) -> int:
 def _term(log: RaftLog, index: int) -> int:
     try:
         return log.term(index)
-    except RaftifyError:
+    except (Compacted, Unavailable):
         return 0
 
 

@@ -1,0 +1,152 @@
+"""The clients of a storm: each calls one operation after the other, and notes what it sees."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Any
+
+from raftify.client.service_client import RaftServiceClient
+from raftify.errors import RaftifyError
+from raftify.raft import Raft
+from raftify.testing.history.recorder import Call
+from raftify.testing.simulation.node import SimulatedNode
+from raftify.testing.storm.scene import Scene, name_of, patient
+
+#: How much later than its deadline an answer may come, in seconds: what is under way then is
+#: seen through, such as one request to another node.
+GRACE = 3.0
+
+
+class Caller:
+    """One client. Its calls go to any node that runs, or to a client outside that finds the leader.
+
+    Every call must be answered by its deadline, unless its node was paused or its clock wrong.
+    """
+
+    def __init__(self, scene: Scene, name: str) -> None:
+        self.scene = scene
+        self.name = name
+        self.random = Random(f"{scene.plan.seed}/{name}")
+        self._remote: RaftServiceClient | None = None
+
+    async def run(self) -> None:
+        """Call until the storm is over."""
+        scene, random = self.scene, self.random
+        while not scene.over:
+            await patient(scene, random.expovariate(scene.plan.pace))
+            if not scene.over:
+                await self.one()
+        await self.close()
+
+    async def close(self) -> None:
+        """Release what is open."""
+        if self._remote is not None:
+            await self._remote.close()
+
+    async def one(self) -> None:
+        """Call one operation."""
+        random, scene = self.random, self.scene
+        chance = random.random()
+        if chance < 0.1:
+            await self._write_remotely()
+            return
+        node = scene.any_node(random)
+        if node is None:
+            return
+        asked = None if chance < 0.6 else scene.workload.draw_read(random)
+        timeout = random.choice([0.3, 2.0, 5.0])
+        if asked is None:
+            await self.write(node, timeout)
+        elif chance < 0.65:
+            await self.write(node, timeout, asked)
+        elif chance < 0.9:
+            await self.read(node, asked, timeout)
+        else:
+            self._read_stale(node, asked)
+
+    async def write(self, node: SimulatedNode, timeout: float, asked: Any = None) -> Call:
+        """Propose what is asked, by default something drawn, at `node`."""
+        workload, number = self.scene.workload, self.scene.number()
+        if asked is None:
+            asked = workload.draw_write(self.random, number)
+        data = workload.encode(asked, number)
+        call = self.scene.recorder.call(self.name, asked)
+        self.scene.writes.append((number, call))
+
+        async def begin(raft: Raft) -> Any:
+            return workload.decode(asked, await raft.propose(data, timeout=timeout))
+
+        await self._ask(node, call, timeout, begin)
+        return call
+
+    async def read(self, node: SimulatedNode, asked: Any, timeout: float) -> Call:
+        """Read at `node` what was acknowledged anywhere."""
+        workload, scene = self.scene.workload, self.scene
+
+        async def begin(raft: Raft) -> Any:
+            await raft.read_index(timeout=timeout)
+            return workload.read(raft.state_machine(), asked)
+
+        recorder = scene.stale if scene.plan.leases else scene.recorder
+        call = recorder.call(self.name, asked)
+        await self._ask(node, call, timeout, begin)
+        return call
+
+    def _read_stale(self, node: SimulatedNode, asked: Any) -> None:
+        """Read what is there, however old."""
+        if not node.paused:
+            call = self.scene.stale.call(self.name, asked)
+            call.ok(self.scene.workload.read(node.machine, asked))
+
+    async def _ask(
+        self,
+        node: SimulatedNode,
+        call: Call,
+        timeout: float,
+        begin: Callable[[Raft], Awaitable[Any]],
+    ) -> None:
+        scene, machine = self.scene, self.scene.machine(node)
+        called, incarnation = scene.now, node.incarnation
+        try:
+            async with asyncio.timeout(timeout + GRACE):
+                answer = await node.call(begin)
+        except TimeoutError:
+            call.unknown()
+            same = node.running and node.incarnation == incarnation
+            if same and machine.odd_until < called and not machine.is_odd():
+                scene.fail(f"{call.input} at {node} had no answer {GRACE} s after its deadline")
+        except RaftifyError as error:
+            self._note_error(call, error)
+        else:
+            call.ok(answer)
+            scene.succeeded(call)
+
+    async def _write_remotely(self) -> None:
+        """Propose through a client outside of the cluster."""
+        scene, number, timeout = self.scene, self.scene.number(), 3.0
+        if self._remote is None:
+            addresses = [node.address for node in scene.cluster.nodes.values()]
+            self._remote = scene.cluster.client(*addresses, name=self.name, timeout=timeout)
+        asked = scene.workload.draw_write(self.random, number)
+        call = scene.recorder.call(self.name, asked)
+        scene.writes.append((number, call))
+        try:
+            async with asyncio.timeout(timeout + GRACE):
+                result = await self._remote.propose(scene.workload.encode(asked, number))
+        except TimeoutError:
+            call.unknown()
+            scene.fail(f"{asked} by {self.name} had no answer {GRACE} s after its deadline")
+        except RaftifyError as error:
+            self._note_error(call, error)
+        else:
+            call.ok(scene.workload.decode(asked, result))
+            scene.succeeded(call)
+
+    def _note_error(self, call: Call, error: RaftifyError) -> None:
+        self.scene.outcomes[name_of(error)] += 1
+        if isinstance(error, self.scene.recorder.nothing_happened):
+            call.failed()
+        else:
+            call.unknown()

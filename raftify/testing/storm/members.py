@@ -1,0 +1,234 @@
+"""The operator of a storm: changes the membership, one step after the other, and replaces disks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from random import Random
+
+from raftify.core.types import ConfChangeTransition, Role
+from raftify.errors import RaftifyError, Rejected
+from raftify.peers import Membership
+from raftify.testing.simulation.node import SimulatedNode
+from raftify.testing.storm import replacing
+from raftify.testing.storm.scene import Scene, name_of, patient
+
+#: A cluster grows to no more voters than so many, and has no more machines than so many.
+MAX_VOTERS, MAX_MACHINES = 7, 10
+_SECONDS = 5.0
+#: After so many seconds a request that nobody knows the outcome of is not under way any more.
+_UNDER_WAY = 15.0
+
+
+class Operator:
+    """Changes members at random while the storm lasts, and tidies up behind it."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.random = Random(f"{scene.plan.seed}/operator")
+
+    async def run(self) -> None:
+        """Make changes until the storm is over."""
+        scene, random = self.scene, self.random
+        while not scene.over:
+            await patient(scene, random.expovariate(1 / scene.plan.change_pause))
+            await self._one(self._draw())
+
+    def _draw(self) -> Callable[[], Awaitable[None]]:
+        lost = any(machine.lost for machine in self.scene.all_machines())
+        if lost:
+            # A cluster that has lost a disk is not made smaller, or it could lose its quorum.
+            return self._replace
+        return self.random.choice([
+            self._grow, self._grow, self._add_learner, self._promote, self._promote, self._demote,
+            self._shrink, self._shrink, self._leave, self._replace_all, self._joint, self._damage,
+            self._damage,
+        ])  # fmt: skip
+
+    async def _one(self, change: Callable[[], Awaitable[None]]) -> None:
+        scene = self.scene
+        name = f"members: {change.__name__.strip('_').replace('_', ' ')}"
+        scene.count(name)
+        try:
+            async with asyncio.timeout(30):
+                await change()
+        except Rejected as error:
+            scene.outcomes[f"{name}: {name_of(error)}"] += 1
+        except (RaftifyError, TimeoutError) as error:
+            scene.outcomes[f"{name}: {name_of(error)}"] += 1
+            scene.unsettled_until = scene.now + _UNDER_WAY
+
+    def _node(self) -> SimulatedNode:
+        """Return somebody to ask.
+
+        Raises:
+            Rejected: nobody runs.
+        """
+        node = self.scene.any_node(self.random)
+        if node is None:
+            raise Rejected("nobody runs")
+        return node
+
+    def _membership(self) -> Membership:
+        return self._node().runtime.state.membership
+
+    def _voters(self) -> list[int]:
+        return [i for i in self._membership().conf_state.voters if i in self.scene.cluster.nodes]
+
+    async def _grow(self) -> None:
+        cluster = self.scene.cluster
+        if len(self._voters()) < MAX_VOTERS and len(cluster.nodes) < MAX_MACHINES:
+            await cluster.join(self._node())
+
+    async def _new_machine(self) -> SimulatedNode:
+        """Return a machine that has its id and runs, and is no member yet."""
+        cluster = self.scene.cluster
+        if len(cluster.nodes) >= MAX_MACHINES:
+            raise Rejected("there are no more machines")
+        node = cluster.new_machine()
+        ticket = await cluster.ticket(node, self._node())
+        node.start(ticket.reserved_id)
+        cluster.nodes[node.id] = node
+        return node
+
+    async def _add_learner(self) -> None:
+        node = await self._new_machine()
+        await self._node().raft.add_learner(
+            node.id, node.address, blocking=self.random.random() < 0.5, timeout=_SECONDS
+        )
+
+    async def _promote(self) -> None:
+        membership = self._membership()
+        learners = [i for i in membership.conf_state.learners if i in self.scene.cluster.nodes]
+        if learners and len(membership.conf_state.voters) < MAX_VOTERS:
+            await self._node().raft.change_config(
+                add=[self.random.choice(learners)],
+                force=self.random.random() < 0.3,
+                timeout=_SECONDS,
+            )
+
+    async def _demote(self) -> None:
+        voters = self._voters()
+        if len(voters) > 1:
+            await self._node().raft.change_config(
+                add_learners=[self.random.choice(voters)], timeout=_SECONDS
+            )
+
+    async def _shrink(self) -> None:
+        membership = self._membership()
+        everybody = sorted(membership.member_ids())
+        if len(membership.conf_state.voters) > 1:
+            node_id = self.random.choice(everybody)
+            self._expect_removal({node_id})
+            await self._node().raft.change_config(remove=[node_id], timeout=_SECONDS)
+
+    async def _leave(self) -> None:
+        node = self._node()
+        if len(self._voters()) > 1 and not node.paused:
+            self._expect_removal({node.id})
+            await node.leave(timeout=_SECONDS)
+
+    async def _replace_all(self) -> None:
+        """Let new machines take the place of some or all voters in one joint change."""
+        scene, voters = self.scene, self._voters()
+        room = min(MAX_MACHINES - len(scene.cluster.nodes), len(voters), 4)
+        if room < 1:
+            return
+        fresh = []
+        for _ in range(self.random.randint(1, room)):
+            node = await self._new_machine()
+            await self._node().raft.add_learner(
+                node.id, node.address, blocking=False, timeout=_SECONDS
+            )
+            fresh.append(node.id)
+        kept = set(self.random.sample(voters, len(voters) - len(fresh)))
+        retain = self.random.random() < 0.3
+        if not retain:
+            self._expect_removal(set(voters) - kept)
+        await self._node().raft.change_membership(
+            kept | set(fresh), retain=retain, force=self.random.random() < 0.5, timeout=_SECONDS
+        )
+
+    async def _joint(self) -> None:
+        """Enter a joint configuration explicitly, stay there for a while, and leave it."""
+        membership = self._membership()
+        learners, voters = list(membership.conf_state.learners), self._voters()
+        change_of = self.random.sample(voters, len(voters) // 3)
+        if not learners and not change_of:
+            return
+        await self._node().raft.change_config(
+            add=[i for i in learners if i in self.scene.cluster.nodes][:2],
+            add_learners=change_of,
+            transition=ConfChangeTransition.EXPLICIT,
+            force=True,
+            timeout=_SECONDS,
+        )
+        await patient(self.scene, self.random.uniform(0, 5))
+        await self._node().raft.leave_joint(timeout=_SECONDS)
+
+    def _expect_removal(self, ids: set[int]) -> None:
+        for node_id in ids:
+            node = self.scene.cluster.nodes.get(node_id)
+            if node is not None:
+                self.scene.machine(node).removing = True
+
+    async def _damage(self) -> None:
+        """Let a machine lose its disk, if the cluster can do without."""
+        scene = self.scene
+        node = await self._who_can_be_spared()
+        if node is not None:
+            scene.machine(node).lost = True
+            await replacing.damage(scene, node, self.random)
+
+    async def _who_can_be_spared(self) -> SimulatedNode | None:
+        """Return a node whose disk may be lost; None if that is not certain.
+
+        Certain is what a leader says of the membership once no older request can change it.
+        """
+        scene = self.scene
+        if scene.now < scene.unsettled_until:
+            return None
+        leader = scene.a_leader()
+        if leader is None:
+            return None
+        await leader.raft.read_index(timeout=_SECONDS)
+        core = leader.view.raft
+        # It has committed an entry of its term: what is not in its log now will never be.
+        if core is None or core.role is not Role.LEADER or core.has_pending_conf():
+            return None
+        conf_state = leader.runtime.state.membership.conf_state
+        if len(conf_state.voters) < 3 or conf_state.voters_outgoing:
+            return None
+        ids = [i for i in (*conf_state.voters, *conf_state.learners) if i in scene.cluster.nodes]
+        return scene.cluster.nodes[self.random.choice(ids)] if ids else None
+
+    async def _replace(self) -> None:
+        """Replace what was lost: remove its old id, and let it join as another node."""
+        for machine in self.scene.all_machines():
+            if machine.lost:
+                await replacing.replace(self.scene, machine, self._node(), _SECONDS)
+                return
+
+    async def finish(self, seconds: float) -> None:
+        """Bring the membership to rest once all faults are over: nobody lost, nothing joint."""
+        until = self.scene.now + seconds
+        while self.scene.now < until:
+            try:
+                async with asyncio.timeout(30):
+                    if await self._tidy():
+                        return
+            except (RaftifyError, TimeoutError):
+                await asyncio.sleep(0.5)
+        self.scene.fail(f"the membership did not come to rest within {seconds:g} s")
+
+    async def _tidy(self) -> bool:
+        scene, leader = self.scene, await self.scene.cluster.leader()
+        conf_state = leader.runtime.state.membership.conf_state
+        if conf_state.voters_outgoing:
+            await leader.raft.leave_joint(timeout=_SECONDS)
+            return False
+        for machine in scene.all_machines():
+            if machine.lost:
+                await replacing.replace(scene, machine, leader, _SECONDS)
+                return False
+        return True

@@ -1,0 +1,100 @@
+"""What a storm is like: everything about it that its seed decides before it begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from raftify.config import Config
+from raftify.core.config import RaftConfig, ReadOnlyOption
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One storm.
+
+    Attributes:
+        size: voters that the cluster begins with.
+        seconds: how long the safety phase lasts, of virtual time.
+        clients: how many clients there are, each of which calls one operation after the other.
+        pace: operations a second of each client, on average.
+        fault_pause: seconds between two faults, on average.
+        change_pause: seconds between two changes of the membership, on average.
+        leases: whether leaders answer reads by their lease. Such reads may be stale under the
+            faults of a storm (see ReadOnlyOption), and are judged as stale reads are.
+        mixed: whether nodes have other options after a restart than before.
+    """
+
+    seed: int | str
+    size: int
+    seconds: float
+    clients: int
+    pace: float
+    fault_pause: float
+    change_pause: float
+    leases: bool
+    mixed: bool
+
+
+def draw_plan(seed: int | str, *, size: int | None = None, seconds: float | None = None) -> Plan:
+    """Return the storm of `seed`; what is given is not drawn."""
+    random = Random(f"{seed}/plan")
+    drawn_size = random.choice([1, 2, 3, 3, 3, 4, 5, 5, 6, 7])
+    drawn_seconds = random.uniform(15, 40)
+    return Plan(
+        seed=seed,
+        size=drawn_size if size is None else size,
+        seconds=drawn_seconds if seconds is None else seconds,
+        clients=random.randint(2, 5),
+        pace=random.choice([2.0, 5.0, 10.0]),
+        fault_pause=random.choice([0.5, 1.0, 3.0]),
+        change_pause=random.choice([1.5, 4.0, 10.0, 30.0]),
+        leases=random.random() < 0.1,
+        mixed=random.random() < 0.4,
+    )
+
+
+def draw_config(random: Random, plan: Plan) -> Config:
+    """Return settings for one node. Ticks are the same everywhere, or elections never end."""
+    ticks = Random(f"{plan.seed}/ticks")
+    pick = random.choice
+    per_message = pick([0, 300, 4096, MIB])
+    guarded = plan.leases or random.random() < 0.8
+    raft = RaftConfig(
+        election_tick=10,
+        heartbeat_tick=ticks.choice([1, 2, 3]),
+        pre_vote=random.random() < 0.8,
+        check_quorum=guarded,
+        read_only_option=ReadOnlyOption.LEASE_BASED if plan.leases else ReadOnlyOption.SAFE,
+        max_size_per_msg=per_message,
+        max_inflight_msgs=pick([1, 2, 8, 256]),
+        max_uncommitted_size=max(per_message, pick([1000, 64 * MIB])),
+        max_committed_size_per_ready=pick([0, 500, MIB]),
+        skip_bcast_commit=random.random() < 0.3,
+        batch_append=random.random() < 0.3,
+        priority=pick([0, 0, 0, 1, 5]),
+        max_apply_unpersisted_log_limit=pick([0, 0, 0, 100]),
+        max_waiting_reads=pick([1, 4096]),
+    )
+    return Config(
+        raft_config=raft,
+        tick_interval=ticks.choice([0.03, 0.1, 0.1, 0.2]),
+        proposal_timeout=5.0,
+        request_timeout=pick([1.0, 5.0]),
+        entry_cache_bytes=pick([0, 1000, 64 * MIB]),
+        learner_max_lag=pick([5, 1000]),
+        snapshot_entries=pick([0, 10, 40, 200]),
+        snapshot_interval=pick([0.0, 0.0, 3.0]),
+        snapshot_bytes=pick([0, 5000]),
+        snapshot_keep_entries=pick([0, 5, 100]),
+        purge_batch_entries=pick([1, 16_384]),
+        snapshot_chunk_bytes=pick([64, MIB]),
+        disk_stall_timeout=pick([0.5, 5.0]),
+        snapshot_timeout=pick([5.0, 60.0]),
+        commit_notice_delay=pick([0.0, 0.01, 0.1]),
+        inbox_limit=pick([8, 65_536]),
+        outbox_messages=pick([4, 4096]),
+        outbox_bytes=pick([2 * MIB, 64 * MIB]),
+    )

@@ -1,0 +1,111 @@
+"""Disks that are lost: how they are, and how their machines come back as other nodes."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace as changed
+from random import Random
+
+from raftify.errors import (
+    ConfChangeRejected,
+    IncarnationMismatch,
+    NodeRemoved,
+    RaftifyError,
+    StorageDamaged,
+)
+from raftify.peers import Peers
+from raftify.testing.simulation.node import SimulatedNode
+from raftify.testing.storm.scene import Machine, Scene, name_of
+
+
+async def damage(scene: Scene, node: SimulatedNode, random: Random) -> None:
+    """Let the disk of `node` be wiped, torn or changed. The node comes back as another one."""
+    machine = scene.machine(node)
+    kind = random.choice(["wipe", "wipe", "tear", "flip bit"])
+    scene.count(f"disk: {kind}")
+    machine.held = True
+    if kind == "wipe":
+        node.wipe()
+        scene.invariants.forget(node.id)
+        if random.random() < 0.5:
+            await come_back_under_the_old_id(scene, node)
+        return
+    if kind == "tear":
+        node.storage.tear()
+        node.crash()
+    else:
+        node.storage.flip_bit()
+        if random.random() < 0.5:
+            await asyncio.sleep(random.uniform(0, 3))
+        node.crash()
+    await _look_at_damage(scene, node)
+
+
+async def _look_at_damage(scene: Scene, node: SimulatedNode) -> None:
+    """Start on a damaged disk: it must not go unnoticed, or else have done no harm at all."""
+    try:
+        node.start()
+    except RaftifyError as error:
+        scene.ends[f"damaged disk: {name_of(error)}"] += 1
+    else:
+        # What is damaged may be read later, or never: an old snapshot, an entry about to go.
+        scene.ends["damaged disk: started"] += 1
+        await asyncio.sleep(2)
+        if node.running:
+            node.crash()
+        elif not isinstance(node.failure, StorageDamaged):
+            scene.ends[f"damaged disk: {name_of(node.failure)}" if node.failure else "?"] += 1
+    node.wipe()
+    scene.invariants.forget(node.id)
+
+
+async def come_back_under_the_old_id(scene: Scene, node: SimulatedNode) -> None:
+    """Start an empty disk under the id of the node that it had been: it must be refused."""
+    membership = _known_membership(scene, node)
+    if membership is None:
+        return
+    scene.count("disk: empty, under the old id")
+    node.config = changed(scene.cluster.config_of(node), initial_peers=membership)
+    try:
+        node.start()
+    except RaftifyError as error:
+        scene.ends[f"empty disk: {name_of(error)}"] += 1
+        return
+    finally:
+        node.config = None
+    await asyncio.sleep(3)
+    if node.running:
+        node.crash()
+    elif not isinstance(node.failure, IncarnationMismatch | NodeRemoved):
+        scene.fail(f"{node} with an empty disk ended with {node.failure!r}, and not refused")
+    scene.ends[f"empty disk: {name_of(node.failure) if node.failure else 'no word'}"] += 1
+    node.wipe()
+    scene.invariants.forget(node.id)
+
+
+def _known_membership(scene: Scene, node: SimulatedNode) -> Peers | None:
+    for other in scene.running():
+        peers = other.raft.get_peers()
+        if node.id in peers:
+            return Peers({i: peer.address for i, peer in peers.items()})
+    return None
+
+
+async def replace(scene: Scene, machine: Machine, through: SimulatedNode, seconds: float) -> None:
+    """Remove the id of a lost disk, and let its machine join as another node."""
+    node = machine.node
+    if through.runtime.state.membership.is_member(node.id):
+        try:
+            await through.raft.change_config(remove=[node.id], timeout=seconds)
+        except ConfChangeRejected:
+            if through.runtime.state.membership.conf_state.voters_outgoing:
+                await through.raft.leave_joint(timeout=seconds)
+            raise
+    if node.running:
+        # It tried before, and nobody knows how far it came.
+        node.wipe()
+        scene.invariants.forget(node.id)
+    old = node.id
+    await scene.cluster.rejoin(node, through)
+    machine.lost = machine.held = machine.removing = False
+    scene.count(f"machine {node.name} came back: {old} is now {node.id}")

@@ -1,0 +1,93 @@
+"""What came of storms, in numbers and in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+#: A cluster that answers nothing for longer than this, in seconds, counts as unavailable.
+GAP = 1.0
+
+
+@dataclass(slots=True)
+class StormReport:
+    """One storm. Times in seconds of virtual time; `error` is empty if nothing was wrong.
+
+    Attributes:
+        unavailable: how long the clients got no answer, in gaps longer than a second.
+        worst_gap: the longest of these gaps.
+        recovery: from the end of all faults until everything agreed.
+        digest: of the trace; the same seed has the same.
+    """
+
+    seed: int | str
+    seconds: float = 0.0
+    steps: int = 0
+    size: int = 0
+    operations: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    packets: Counter[str] = field(default_factory=Counter)
+    ends: Counter[str] = field(default_factory=Counter)
+    unavailable: float = 0.0
+    worst_gap: float = 0.0
+    recovery: float = 0.0
+    undecided: int = 0
+    digest: str = ""
+    error: str = ""
+    cpu_seconds: float = 0.0
+
+    def note_gaps(self, began: float, ended: float, successes: Iterable[float]) -> None:
+        """Find the gaps between successes in the time from `began` to `ended`."""
+        last = began
+        for at in [*(s for s in successes if began <= s <= ended), ended]:
+            if at - last > GAP:
+                self.unavailable += at - last
+            self.worst_gap = max(self.worst_gap, at - last)
+            last = at
+
+    def line(self) -> str:
+        """Return the storm in one line."""
+        if self.error:
+            first = self.error.splitlines()[0] if self.error.splitlines() else self.error
+            return f"seed {self.seed}: FAILED: {first}"
+        return (
+            f"seed {self.seed}: ok, {self.size} nodes, {self.seconds:.0f} s, "
+            f"{self.operations['ok']} of {self.operations.total()} answered, "
+            f"{self.faults.total()} faults, unavailable {self.unavailable:.1f} s, back after "
+            f"{self.recovery:.1f} s"
+        )
+
+
+def summary(reports: list[StormReport]) -> str:
+    """Return many storms as a few lines of numbers."""
+    faults: Counter[str] = Counter()
+    packets: Counter[str] = Counter()
+    operations: Counter[str] = Counter()
+    ends: Counter[str] = Counter()
+    for report in reports:
+        faults.update(report.faults)
+        packets.update(report.packets)
+        operations.update(report.operations)
+        ends.update(report.ends)
+    failed = [str(report.seed) for report in reports if report.error]
+    hours = sum(report.seconds for report in reports) / 3600
+    cpu = sum(report.cpu_seconds for report in reports)
+    recoveries = sorted(report.recovery for report in reports if not report.error) or [0.0]
+    lines = [
+        f"{len(reports)} seeds, {hours:.2f} simulated hours in {cpu:.0f} s of processor time",
+        f"operations: {_listed(operations)}",
+        f"faults: {_listed(faults)}",
+        f"packets: {_listed(packets)}",
+        f"nodes that ended by themselves: {_listed(ends)}",
+        f"unavailable {sum(r.unavailable for r in reports):.0f} s in all, worst gap "
+        + f"{max((r.worst_gap for r in reports), default=0.0):.1f} s; after the last fault back in "
+        + f"{recoveries[len(recoveries) // 2]:.1f} s (median), {recoveries[-1]:.1f} s (worst)",
+        f"histories too hard to judge: {sum(report.undecided for report in reports)}",
+        f"failed seeds: {', '.join(failed) or 'none'}",
+    ]
+    return "\n".join(lines)
+
+
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.most_common()) or "none"

@@ -1,0 +1,92 @@
+"""What people ask of a cluster at the worst moment; none of it may do harm."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from random import Random
+
+from raftify.errors import RaftifyError
+from raftify.testing.storm.scene import Scene
+
+_SECONDS = 3.0
+
+
+async def transfer(scene: Scene, random: Random) -> None:
+    """Hand leadership to any node, asked for at any node."""
+    node = scene.any_node(random)
+    if node is not None:
+        to = random.choice(list(scene.cluster.nodes))
+        await node.raft.transfer_leader(to, timeout=_SECONDS)
+
+
+async def snapshot(scene: Scene, random: Random) -> None:
+    """Take a snapshot now, and perhaps discard the log behind it."""
+    node = scene.any_node(random)
+    if node is not None:
+        index = await node.raft.make_snapshot(timeout=_SECONDS)
+        if random.random() < 0.5:
+            await node.raft.purge_log(index, timeout=_SECONDS)
+
+
+async def campaign(scene: Scene, random: Random) -> None:
+    """Stand for election although somebody leads."""
+    node = scene.any_node(random)
+    if node is not None:
+        await node.raft.campaign(timeout=_SECONDS)
+
+
+async def demote(scene: Scene, _random: Random) -> None:
+    """Give up leadership."""
+    node = scene.a_leader()
+    if node is not None:
+        await node.raft.demote(timeout=_SECONDS)
+
+
+async def ping(scene: Scene, _random: Random) -> None:
+    """Send heartbeats at once."""
+    node = scene.a_leader()
+    if node is not None:
+        await node.raft.ping(timeout=_SECONDS)
+
+
+async def burst(scene: Scene, random: Random) -> None:
+    """Propose many at once, and cancel the wait for some."""
+    node = scene.any_node(random)
+    if node is None:
+        return
+    workload, recorder = scene.workload, scene.recorder
+    asked, calls = [], []
+    for _ in range(random.choice([5, 20])):
+        number = scene.number()
+        asked.append(workload.draw_write(random, number))
+        # Each is a client of its own: they are all under way at once.
+        calls.append(recorder.call(f"burst {number}", asked[-1]))
+        scene.writes.append((number, calls[-1]))
+    data = [
+        workload.encode(one, number)
+        for one, (number, _) in zip(asked, scene.writes[-len(asked) :], strict=True)
+    ]
+    try:
+        async with asyncio.timeout(random.choice([0.01, 10.0])):
+            results = await node.raft.propose_many(data, timeout=_SECONDS)
+    except (RaftifyError, TimeoutError):
+        for call in calls:
+            call.unknown()
+        return
+    for one, call, result in zip(asked, calls, results, strict=True):
+        if isinstance(result, bytes):
+            call.ok(workload.decode(one, result))
+        elif isinstance(result, recorder.nothing_happened):
+            call.failed()
+        else:
+            call.unknown()
+
+
+async def politely(scene: Scene, request: object, random: Random) -> None:
+    """Make a request whose refusal is an answer, too."""
+    with suppress(RaftifyError, TimeoutError):
+        await request(scene, random)  # type: ignore[operator]
+
+
+REQUESTS = (transfer, transfer, snapshot, snapshot, campaign, demote, ping, burst, burst)

@@ -1,0 +1,139 @@
+"""What all parts of a storm share: the cluster, what is known of its machines, and the counts."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from random import Random
+
+from raftify.errors import RaftifyError
+from raftify.testing.history.recorder import Call, Recorder
+from raftify.testing.invariants import Invariants
+from raftify.testing.simulation.cluster import SimulatedCluster
+from raftify.testing.simulation.node import SimulatedNode
+from raftify.testing.storm.plan import Plan, draw_config
+from raftify.testing.storm.workload import Workload
+
+
+class StormFailed(AssertionError):
+    """Something did not hold that no invariant covers; the message says what."""
+
+
+@dataclass(slots=True)
+class Machine:
+    """What the storm knows of a machine.
+
+    Attributes:
+        down_until: not to be started before this virtual time.
+        held: a fault has it in hand and brings it back by itself.
+        removing: somebody asked the cluster to remove it: it may be told so.
+        lost: its disk was wiped or damaged: it comes back as another node only.
+        disk_excused: its disk had faults; that its node ended by them is right.
+        odd_until: it was paused or its clock was wrong until then; answers may come late.
+    """
+
+    node: SimulatedNode
+    down_until: float = 0.0
+    held: bool = False
+    removing: bool = False
+    lost: bool = False
+    disk_excused: bool = False
+    odd_until: float = 0.0
+
+    def is_odd(self) -> bool:
+        """Whether it is paused now, or its clock is wrong."""
+        return self.odd_until == math.inf
+
+
+@dataclass(slots=True)
+class Scene:
+    """One storm under way."""
+
+    plan: Plan
+    cluster: SimulatedCluster
+    workload: Workload
+    invariants: Invariants
+    recorder: Recorder
+    stale: Recorder
+    random: Random
+    over: bool = False
+    faults: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    ends: Counter[str] = field(default_factory=Counter)
+    machines: dict[str, Machine] = field(default_factory=dict)
+    #: When an operation was answered with success, in virtual time.
+    successes: list[float] = field(default_factory=list)
+    #: What was proposed, by its number.
+    writes: list[tuple[int, Call]] = field(default_factory=list)
+    #: The membership may change until then by a change whose outcome nobody knows.
+    unsettled_until: float = 0.0
+    _numbers: int = 0
+
+    @property
+    def now(self) -> float:
+        return self.cluster.now
+
+    def number(self) -> int:
+        """Return a number that no operation had before."""
+        self._numbers += 1
+        return self._numbers
+
+    def machine(self, node: SimulatedNode) -> Machine:
+        """Return what is known of `node`."""
+        found = self.machines.get(node.name)
+        if found is None:
+            found = self.machines[node.name] = Machine(node)
+        return found
+
+    def all_machines(self) -> list[Machine]:
+        """Return every machine that the cluster knows of."""
+        return [self.machine(node) for node in self.cluster.nodes.values()]
+
+    def running(self) -> list[SimulatedNode]:
+        """Return the nodes whose processes run."""
+        return self.cluster.running()
+
+    def any_node(self, random: Random) -> SimulatedNode | None:
+        """Return one of the running nodes."""
+        running = self.running()
+        return random.choice(running) if running else None
+
+    def a_leader(self) -> SimulatedNode | None:
+        """Return the node that believes to lead in the latest term."""
+        leaders = [n for n in self.running() if not n.paused and n.raft.is_leader()]
+        return max(leaders, key=lambda n: n.runtime.state.term, default=None)
+
+    def fresh_config(self, node: SimulatedNode, random: Random) -> None:
+        """Give `node` other options for its next start, if the plan has that."""
+        if self.plan.mixed:
+            node.config = draw_config(random, self.plan)
+
+    def count(self, fault: str) -> None:
+        """Count a fault, and put it into the trace."""
+        self.faults[fault] += 1
+        self.cluster.note(fault)
+
+    def succeeded(self, call: Call) -> None:
+        """Note that an operation was answered."""
+        self.outcomes["ok"] += 1
+        self.successes.append(self.now)
+
+    def fail(self, what: str, cause: BaseException | None = None) -> None:
+        """End the storm: `what` must not have happened."""
+        failure = StormFailed(what)
+        failure.__cause__ = cause
+        self.cluster.loop.fail(failure)
+
+
+async def patient(scene: Scene, seconds: float) -> None:
+    """Sleep, but no longer than the storm lasts."""
+    until = scene.now + seconds
+    while not scene.over and scene.now < until:  # noqa: ASYNC110 - it is looked at, not told
+        await asyncio.sleep(min(0.5, until - scene.now))
+
+
+def name_of(error: BaseException) -> str:
+    """Return how an error is counted."""
+    return type(error).__name__ if isinstance(error, RaftifyError) else repr(error)

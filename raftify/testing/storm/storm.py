@@ -1,0 +1,257 @@
+"""One storm from its beginning to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from random import Random
+from typing import Any
+
+from raftify.testing.history.linearizability import Answer
+from raftify.testing.history.recorder import Recorder
+from raftify.testing.invariants import Invariants
+from raftify.testing.simulation.cluster import SimulatedCluster
+from raftify.testing.simulation.node import SimulatedNode
+from raftify.testing.simulation.observer import Observer
+from raftify.testing.simulation.run import simulate
+from raftify.testing.simulation.trace import Trace
+from raftify.testing.storm.callers import Caller
+from raftify.testing.storm.checks import check_history, check_nodes
+from raftify.testing.storm.disk_faults import DISK_FAULTS
+from raftify.testing.storm.keeper import Keeper
+from raftify.testing.storm.members import Operator
+from raftify.testing.storm.network_faults import NETWORK_FAULTS
+from raftify.testing.storm.node_faults import NODE_FAULTS
+from raftify.testing.storm.plan import Plan, draw_config, draw_plan
+from raftify.testing.storm.report import StormReport
+from raftify.testing.storm.requests import REQUESTS, politely
+from raftify.testing.storm.scene import Scene, StormFailed, patient
+from raftify.testing.storm.store import StoreWorkload
+from raftify.testing.storm.workload import Workload
+
+Fault = Callable[[Scene, Random], Coroutine[Any, Any, None]]
+
+#: Everything that may go wrong; a storm draws from it, and uses about half in each.
+ALL_FAULTS: tuple[tuple[Fault, ...], ...] = (NETWORK_FAULTS, NODE_FAULTS, DISK_FAULTS, REQUESTS)
+#: Seconds of virtual time within which everything must work again once the faults are over.
+RECOVERY = 120.0
+
+
+def run_storm(
+    seed: int | str,
+    *,
+    workload: Workload | None = None,
+    size: int | None = None,
+    seconds: float | None = None,
+    faults: Sequence[Sequence[Fault]] = ALL_FAULTS,
+    observers: Sequence[Observer] = (),
+    trace: Trace | None = None,
+) -> StormReport:
+    """Let one cluster live through the storm of `seed`; return what it was like.
+
+    A safety phase, in which everything goes wrong and the invariants must hold at each step; then
+    all faults end, and the cluster must work, agree, and have kept what it acknowledged.
+
+    Args:
+        workload: the state machine and what is asked of it; a key-value store with queues if not
+            given.
+        size: voters to begin with, 1 to 7; drawn if not given.
+        seconds: how long the safety phase lasts, of virtual time; drawn if not given.
+        faults: what may go wrong, in groups that are equally likely.
+        observers: watch in addition to the invariants.
+        trace: where events go; one that keeps only its digest if not given.
+
+    Raises:
+        InvariantViolation, StormFailed, CheckFailed, NotLinearizable: something was wrong. So does
+            whatever else an error of a node or of the simulation raises; its notes name the seed.
+    """
+    plan = draw_plan(seed, size=size, seconds=seconds)
+    storm = Storm(plan, workload or StoreWorkload(), faults)
+    began = time.process_time()
+    outcome = simulate(
+        storm.live,
+        machine=storm.make_machine,
+        seed=seed,
+        config=draw_config(Random(f"{seed}/options"), plan),
+        observers=[storm.invariants, *observers],
+        trace=trace,
+    )
+    report = storm.report
+    report.seconds, report.steps = outcome.seconds, outcome.steps
+    report.digest = outcome.trace.digest()
+    report.cpu_seconds = time.process_time() - began
+    return report
+
+
+class Storm:
+    """The phases of a storm; see `run_storm`."""
+
+    def __init__(self, plan: Plan, workload: Workload, faults: Sequence[Sequence[Fault]]) -> None:
+        self.plan = plan
+        self.workload = workload
+        self.invariants = Invariants()
+        self.report = StormReport(plan.seed, size=plan.size)
+        self._machines = Random(f"{plan.seed}/machines")
+        self._random = Random(f"{plan.seed}/faults")
+        self._groups = [
+            [fault for fault in group if self._random.random() < 0.6] for group in faults
+        ]
+        self._groups = [group for group in self._groups if group]
+
+    def make_machine(self) -> Any:
+        """Return a state machine for one start of a node."""
+        return self.workload.machine(self._machines)
+
+    async def live(self, cluster: SimulatedCluster) -> None:
+        """Live through all phases."""
+        await cluster.start(self.plan.size)
+        recorder, stale = Recorder(lambda: cluster.now), Recorder(lambda: cluster.now)
+        scene = Scene(
+            plan=self.plan,
+            cluster=cluster,
+            workload=self.workload,
+            invariants=self.invariants,
+            recorder=recorder,
+            stale=stale,
+            random=Random(f"{self.plan.seed}/scene"),
+        )
+        began = cluster.now
+        keeper = asyncio.create_task(Keeper(scene).run(), name="keeper")
+        callers = [Caller(scene, f"client {at}") for at in range(1, self.plan.clients + 1)]
+        calling = [asyncio.create_task(caller.run()) for caller in callers]
+        operator = Operator(scene)
+        operating = asyncio.create_task(operator.run(), name="operator")
+        await self._rage(scene)
+        scene.over = True
+        ended = cluster.now
+        heal(scene)
+        await _all_return(calling, "a client")
+        await _all_return([operating], "the operator")
+        heal(scene)
+        await operator.finish(RECOVERY)
+        members = await self._come_to_rest(scene)
+        self.report.recovery = cluster.now - ended
+        await self._check(scene, callers[0], members)
+        keeper.cancel()
+        self._note(scene, began, ended)
+        for node in cluster.running():
+            await node.stop()
+
+    # -- the safety phase ---------------------------------------------------------------------
+
+    async def _rage(self, scene: Scene) -> None:
+        """Let one thing after the other go wrong until the time is over."""
+        random, until = self._random, scene.now + self.plan.seconds
+        raging: set[asyncio.Task[None]] = set()
+        while scene.now < until:
+            await asyncio.sleep(min(random.expovariate(1 / self.plan.fault_pause), 5.0))
+            raging = {task for task in raging if not task.done()}
+            if not self._groups:
+                continue
+            fault = random.choice(random.choice(self._groups))
+            scene.count(fault.__name__.replace("_", " "))
+            work = politely(scene, fault, Random(random.getrandbits(64)))
+            raging.add(asyncio.create_task(work, name=fault.__name__))
+        scene.over = True
+        heal(scene)
+        await _all_return(raging, "a fault")
+
+    # -- the liveness phase -------------------------------------------------------------------
+
+    async def _come_to_rest(self, scene: Scene) -> list[SimulatedNode]:
+        """Wait until one node leads and all agree; return the members."""
+        cluster = scene.cluster
+        try:
+            async with asyncio.timeout(RECOVERY):
+                await self._everybody_is_where_he_belongs(scene)
+                await cluster.converge(RECOVERY)
+        except TimeoutError:
+            raise StormFailed(
+                f"not everybody agreed {RECOVERY:g} s after the last fault: "
+                + "; ".join(_describe(node) for node in cluster.nodes.values())
+            ) from None
+        leader = await cluster.leader()
+        membership = leader.runtime.state.membership
+        return [cluster.nodes[i] for i in sorted(membership.member_ids())]
+
+    async def _everybody_is_where_he_belongs(self, scene: Scene) -> None:
+        """Wait until members run, removed ones were told so, and who never joined is stopped."""
+        cluster = scene.cluster
+        while True:
+            leader = await cluster.leader(RECOVERY)
+            membership = leader.runtime.state.membership
+            for node in list(cluster.nodes.values()):
+                if membership.is_member(node.id):
+                    continue
+                if node.running and not node.runtime.state.membership.member_ids():
+                    await node.stop()
+                    cluster.nodes.pop(node.id, None)
+            ids = set(cluster.nodes)
+            members = set(membership.member_ids())
+            if ids == members and all(node.running for node in cluster.nodes.values()):
+                return
+            await asyncio.sleep(0.2)
+
+    async def _check(self, scene: Scene, caller: Caller, members: list[SimulatedNode]) -> None:
+        """Demand fresh writes and reads at everybody, then agreement, then a possible history."""
+        for node in members:
+            call = await caller.write(node, 10.0)
+            if call.outcome.value != "ok":
+                raise StormFailed(f"a write at {node} was not served after the last fault")
+            asked = scene.workload.draw_read(caller.random)
+            if asked is not None:
+                call = await caller.read(node, asked, 10.0)
+                if call.outcome.value != "ok":
+                    raise StormFailed(f"a read at {node} was not served after the last fault")
+        await caller.close()
+        await scene.cluster.converge()
+        check_nodes(scene, members)
+        for verdict in check_history(scene, members[0]):
+            if verdict.answer is Answer.UNDECIDED:
+                self.report.undecided += 1
+            else:
+                verdict.demand()
+
+    def _note(self, scene: Scene, began: float, ended: float) -> None:
+        report = self.report
+        report.operations, report.faults = scene.outcomes, scene.faults
+        report.packets, report.ends = Counter(scene.cluster.network.counts), scene.ends
+        report.note_gaps(began, ended, scene.successes)
+
+
+def heal(scene: Scene) -> None:
+    """End everything that goes wrong, and start everybody soon."""
+    scene.cluster.heal()
+    for machine in scene.all_machines():
+        node = machine.node
+        node.storage.room_bytes = None
+        node.storage.fail_reads = node.storage.fail_writes = False
+        node.disk_pace, node.apply_pace = 0.001, 0.0001
+        node.set_clock(rate=1.0)
+        machine.down_until = min(machine.down_until, scene.now)
+
+
+async def _all_return(tasks: Sequence[asyncio.Task[None]] | set[Any], who: str) -> None:
+    """Wait for tasks that must end by themselves, now that nothing holds them up."""
+    if not tasks:
+        return
+    done, pending = await asyncio.wait(tasks, timeout=60)
+    if pending:
+        raise StormFailed(f"{who} still waits 60 s after the last fault: {pending}")
+    for task in done:
+        task.result()
+
+
+def _describe(node: SimulatedNode) -> str:
+    if not node.running:
+        return f"{node} ({node.failure!r})"
+    state = node.runtime.state
+    return (
+        f"{node}: {state.role.name} of term {state.term}, leader {state.leader_id}, applied "
+        f"{state.applied} of {state.committed}"
+    )
+
+
+__all__ = ["ALL_FAULTS", "Storm", "StormFailed", "patient", "run_storm"]
