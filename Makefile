@@ -11,7 +11,7 @@ RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 BENCH := $(VENV)/.installed-bench
 
-.PHONY: help setup demo test golden lint check fix mutants protos bench bench-core soak chaos cli clean
+.PHONY: help setup demo test golden lint check fix mutants sim-mutants protos bench bench-core soak chaos cli clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -41,6 +41,9 @@ fix: $(DEV) ## format, and mend what the linter can
 
 mutants: $(DEV) ## put one fault at a time into the core; ARGS="snapshots" tries some
 	@$(BIN)/python -m scripts.mutants $(ARGS)
+
+sim-mutants: $(DEV) ## put one fault at a time into the package; storms must find it; ARGS="snapshot"
+	@$(BIN)/python -m scripts.simmutants --markdown docs/simulation-faults.md $(ARGS)
 
 protos: ## generate raftify/wire/*_pb2* from protos/
 	PYTHON="$(PYTHON)" scripts/protos.sh

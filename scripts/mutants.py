@@ -2,10 +2,8 @@
 
     python -m scripts.mutants [--jobs N] [WORD ...]
 
-The faults are in `scripts/faults/*.toml`: each file names the tests that are tried first, and lists
-faults as pieces of source to be replaced, with where they come from: a section of the paper or the
-thesis, or the thread of a system that had the fault. With WORDs only faults are tried whose name or
-file has one of them. Exit status 1 if a fault survives, 2 if one cannot be tried.
+The faults are in `scripts/faults/*.toml`, see `fault_table`. With WORDs only faults are tried whose
+name or file has one of them. Exit status 1 if a fault survives, 2 if one cannot be tried.
 """
 
 from __future__ import annotations
@@ -19,13 +17,14 @@ import subprocess
 import sys
 import tempfile
 import time
-import tomllib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from scripts import fault_table
+from scripts.fault_table import ROOT, CannotTry, Fault
+
 FAULTS = ROOT / "scripts" / "faults"
 CORE = Path("raftify/core")
 #: What a fault is tried on: the core with what it and its tests import, and the tests that know
@@ -47,41 +46,6 @@ RUN_SECONDS = 180
 BROKEN = re.compile(r" - (NameError|UnboundLocalError|ImportError|SyntaxError)\b")
 
 
-class CannotTry(Exception):
-    """The fault does not fit the source, or the tests cannot judge it."""
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One way to break the core: `old`, which `file` has exactly once, becomes `new`."""
-
-    name: str
-    origin: str
-    file: str
-    old: str
-    new: str
-    tests: tuple[str, ...]
-
-    def put_into(self, source: str) -> str:
-        """Return `source` with the fault in it.
-
-        Raises:
-            CannotTry: `old` is not there exactly once, or the result is no Python.
-        """
-        count = source.count(self.old)
-        if count != 1:
-            raise CannotTry(
-                f"{self.name}: {self.file} has the text to replace {count} times, not once; "
-                "adjust the fault to the source"
-            )
-        broken = source.replace(self.old, self.new)
-        try:
-            compile(broken, self.file, "exec")
-        except SyntaxError as error:
-            raise CannotTry(f"{self.name}: the result is no Python: {error}") from error
-        return broken
-
-
 @dataclass(frozen=True)
 class Verdict:
     """What became of a fault: `caught_by` is a test's id, or None if all passed."""
@@ -93,15 +57,7 @@ class Verdict:
 
 def load() -> list[Fault]:
     """Return all faults, file by file in the order in which they stand there."""
-    faults = []
-    for path in sorted(FAULTS.glob("*.toml")):
-        table = tomllib.loads(path.read_text())
-        tests = tuple(table["tests"])
-        faults += [
-            Fault(one["name"], one["origin"], one["file"], one["old"], one["new"], tests)
-            for one in table["fault"]
-        ]
-    return faults
+    return fault_table.load(FAULTS, CORE)
 
 
 def copy_to(folder: Path) -> None:
@@ -115,13 +71,6 @@ def copy_to(folder: Path) -> None:
             shutil.copy(source, target)
     # Else the installed package would be found, and no fault in it.
     (folder / "raftify" / "__init__.py").touch()
-
-
-def write(path: Path, text: str) -> None:
-    """Write a module, and forget its compiled form, which may look current within one second."""
-    path.write_text(text)
-    for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
-        compiled.unlink()
 
 
 def first_failure(folder: Path, tests: Sequence[str]) -> str | None:
@@ -160,18 +109,13 @@ def judge(fault: Fault, folder: Path) -> Verdict:
     Raises:
         CannotTry: see there.
     """
-    path = folder / CORE / fault.file
-    sound = path.read_text()
     begin = time.monotonic()
-    write(path, fault.put_into(sound))
     failure = None
-    try:
+    with fault.within(folder):
         for tests in (fault.tests, *ALL_TESTS):
             failure = first_failure(folder, tests)
             if failure is not None:
                 break
-    finally:
-        write(path, sound)
     if failure is not None and BROKEN.search(failure):
         raise CannotTry(f"{fault.name}: it cannot run: {failure}")
     caught_by = None if failure is None else failure.split(" - ")[0]
@@ -227,12 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("words", metavar="WORD", nargs="*", help="try only faults that have it")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
     options = parser.parse_args(arguments)
-    words: list[str] = options.words
-    faults = [
-        fault
-        for fault in load()
-        if not words or any(word in fault.name or word in fault.file for word in words)
-    ]
+    faults = fault_table.chosen(load(), options.words)
     begin = time.monotonic()
     try:
         verdicts = try_all(faults, options.jobs)

@@ -1,41 +1,64 @@
-"""The faults of `make mutants` fit the source as it is. That tests catch them, it shows itself."""
+"""The faults of `make mutants` and `make sim-mutants` fit the source as it is.
+
+That tests and simulation catch them, the two programs show.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from scripts import mutants
+from scripts import mutants, simmutants
+from scripts.fault_table import ROOT, CannotTry, Edit, Fault
 
-FAULTS = mutants.load()
+IN_CORE = mutants.load()
+IN_RUNTIME = simmutants.load()
+TABLES = pytest.mark.parametrize(
+    ("faults", "at_least"), [(IN_CORE, 70), (IN_RUNTIME, 45)], ids=["core", "runtime"]
+)
 
 
-def test_there_are_faults_enough_and_each_has_a_name_and_an_origin() -> None:
-    names = {fault.name for fault in FAULTS}
-    assert len(names) == len(FAULTS) >= 70
-    assert all(fault.origin for fault in FAULTS)
+@TABLES
+def test_there_are_faults_enough_and_each_has_a_name_and_an_origin(
+    faults: list[Fault], at_least: int
+) -> None:
+    names = {fault.name for fault in faults}
+    assert len(names) == len(faults) >= at_least
+    assert all(fault.origin for fault in faults)
 
 
-def test_every_fault_can_be_put_in() -> None:
+@TABLES
+def test_every_fault_can_be_put_in(faults: list[Fault], at_least: int) -> None:
     """Where one cannot, its source has moved: adjust the fault."""
     misfits = []
-    for fault in FAULTS:
-        source = (mutants.ROOT / mutants.CORE / fault.file).read_text()
+    for fault in faults:
         try:
-            if fault.put_into(source) == source:
-                misfits.append(f"{fault.name}: changes nothing")
-        except mutants.CannotTry as error:
+            broken = fault.broken(ROOT)
+        except CannotTry as error:
             misfits.append(str(error))
+        else:
+            if all((ROOT / path).read_text() == text for path, text in broken.items()):
+                misfits.append(f"{fault.name}: changes nothing")
     assert not misfits, "\n".join(misfits)
 
 
 @pytest.mark.parametrize("source", ["x = 2\n", "x = 1\nx = 1\n", "x = 1\n"])
 def test_a_fault_that_does_not_fit_is_refused(source: str) -> None:
     """Its text is not there, or twice, or the result is no Python."""
-    fault = mutants.Fault("a fault", "paper", "a.py", "x = 1\n", "x = (\n", ())
-    with pytest.raises(mutants.CannotTry):
-        fault.put_into(source)
+    with pytest.raises(CannotTry):
+        Edit(Path("a.py"), "x = 1\n", "x = (\n").put_into(source)
+
+
+def test_a_fault_is_gone_after_its_trial(tmp_path: Path) -> None:
+    path = Path("a.py")
+    (tmp_path / path).write_text("x = 1\ny = 1\n")
+    fault = Fault("a fault", "paper", (Edit(path, "x = 1", "x = 2"), Edit(path, "y = 1", "y = 2")))
+    with fault.within(tmp_path):
+        assert (tmp_path / path).read_text() == "x = 2\ny = 2\n"
+    assert (tmp_path / path).read_text() == "x = 1\ny = 1\n"
 
 
 def test_the_tests_that_are_tried_first_are_there() -> None:
-    for name in {name for fault in FAULTS for name in fault.tests}:
-        assert (mutants.ROOT / name).is_file(), name
+    for name in {name for fault in IN_CORE for name in fault.tests}:
+        assert (ROOT / name).is_file(), name
