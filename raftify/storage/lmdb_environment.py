@@ -109,7 +109,10 @@ class LmdbEnvironment:
                 self.log_db = self._env.open_db(LOG_DB, create=create)
                 self.meta_db = self._env.open_db(META_DB, create=create)
             except lmdb.NotFoundError as error:
-                raise NotALogDirectory(f"{self.path} is an LMDB file of something else") from error
+                raise NotALogDirectory(
+                    f"{self.path} is an LMDB file of something else, or the page that names its "
+                    "databases is damaged"
+                ) from error
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Transaction]:

@@ -87,10 +87,16 @@ def put_state(
 
 
 def put_format(env: Environment) -> None:
-    """Make an empty environment that of a new store."""
+    """Make an empty environment that of a new store.
+
+    It has a `state` from the beginning, or a disk that went back to here for some of its pages
+    would make a store that has voted look like a new one.
+    """
+    state = LogState()
     with env.writing() as txn:
         version = schema.encode_version(schema.FORMAT_VERSION)
         txn.put(schema.FORMAT_KEY, schema.pack_record(schema.FORMAT_KEY, version), db=env.meta_db)
+        put_state(env, txn, state, state, schema.Seal())
 
 
 def check_format(env: Environment, txn: Transaction) -> None:
@@ -124,17 +130,14 @@ def read_contents(env: Environment, txn: Transaction) -> Contents:
         found = _read_meta(env, txn)
         state_record = found.pop(schema.STATE_KEY, None)
         if state_record is None:
-            contents, runs = Contents(None, LogState(), {}, txn.id(), schema.Seal(), _NO_RUN), 0
-            if found:
-                raise StorageDamaged(f"{env.path}: the record 'state' is missing")
-        else:
-            state = schema.decode_state(_value(env, schema.STATE_KEY, state_record))
-            _check_seal(env, state, found, txn.id())
-            contents, runs = _decode_contents(state, found), state.runs
+            raise StorageDamaged(f"{env.path}: the record 'state' is missing")
+        state = schema.decode_state(_value(env, schema.STATE_KEY, state_record))
+        _check_seal(env, state, found, txn.id())
+        contents = _decode_contents(state, found)
     except (MalformedMessage, ValueError, TypeError, struct.error) as error:
         # The checksum was right, so another version or another program wrote it.
         raise StorageDamaged(f"{env.path}: a record cannot be read: {error}") from error
-    return replace(contents, last_run=_check_bounds(env, txn, contents, runs))
+    return replace(contents, last_run=_check_bounds(env, txn, contents, state.runs))
 
 
 def _read_meta(env: Environment, txn: Transaction) -> dict[bytes, bytes]:
@@ -219,10 +222,10 @@ def _check_bounds(env: Environment, txn: Transaction, contents: Contents, runs: 
     first, last_run = last + 1, schema.Run(last + 1, ())
     with txn.cursor(env.log_db) as cursor:
         if cursor.first():
-            first = schema.unpack_key(cursor.key())
+            first = schema.unpack_key(cursor.key(), env.path)
             cursor.last()
             key, value = cursor.item()
-            last_run = schema.unpack_run(schema.unpack_key(key), value, env.path)
+            last_run = schema.unpack_run(schema.unpack_key(key, env.path), value, env.path)
     if last_run.end != last + 1 or first > state.before_index + 1:
         raise StorageDamaged(
             f"{env.path}: the log should hold the entries from {state.before_index + 1} to {last}, "
@@ -237,7 +240,7 @@ def read_state(env: Environment, txn: Transaction) -> schema.StateRecord:
     """Return the record `state`."""
     data = get_record(env, txn, schema.STATE_KEY)
     if data is None:
-        return schema.StateRecord(LogState(), 0, schema.Seal(), 0)
+        raise StorageDamaged(f"{env.path}: the record 'state' is missing")
     return schema.decode_state(data)
 
 

@@ -42,7 +42,7 @@ def read_runs(
             there = cursor.prev()
         while there and (not values or size <= max_bytes):
             item = cursor.item()
-            if schema.unpack_key(item[0]) >= high:
+            if schema.unpack_key(item[0], env.path) >= high:
                 break
             values.append(item)
             size += len(item[1])
@@ -66,7 +66,7 @@ def _unpacked(env: Environment, values: Sequence[tuple[bytes, bytes]]) -> Iterat
     """
     for number, (key, value) in enumerate(values):
         try:
-            run = schema.unpack_run(schema.unpack_key(key), value, env.path)
+            run = schema.unpack_run(schema.unpack_key(key, env.path), value, env.path)
         except StorageDamaged:
             if number < 2:
                 raise
@@ -98,7 +98,7 @@ def next_run(env: Environment, txn: Transaction, index: int) -> int | None:
     """Return the index at which the first run after `index` begins, or None if there is none."""
     with txn.cursor(env.log_db) as cursor:
         there = cursor.set_range(schema.pack_key(index + 1))
-        return schema.unpack_key(cursor.key()) if there else None
+        return schema.unpack_key(cursor.key(), env.path) if there else None
 
 
 def _gap(env: Environment, index: int) -> StorageDamaged:

@@ -66,10 +66,12 @@ pack_key = _KEY.pack
 END_KEY: Final = b"\xff" * (_KEY.size + 1)
 
 
-def unpack_key(key: bytes) -> int:
-    """Return the index that `key` stands for."""
+def unpack_key(key: bytes, where: object) -> int:
+    """Return the index that `key` stands for; `where` is named if it cannot be one."""
     if len(key) != _KEY.size:
-        raise StorageDamaged(f"the log holds a key of {len(key)} bytes instead of {_KEY.size}")
+        raise StorageDamaged(
+            f"{where}: the log holds a key of {len(key)} bytes instead of {_KEY.size}"
+        )
     index: int = _KEY.unpack(key)[0]
     return index
 

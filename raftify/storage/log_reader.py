@@ -198,13 +198,13 @@ class LogReader:
         while descriptor.file_id:
             try:
                 return check_file(DiskFolder(self._path / SNAPSHOT_DIRECTORY), descriptor)
-            except StorageDamaged as error:
+            except StorageError as error:
                 checked = descriptor
                 # The node may have replaced it meanwhile.
                 self.refresh()
                 descriptor = decode_descriptor(self.snapshot)
                 if descriptor == checked:
-                    yield error
+                    yield error if isinstance(error, StorageDamaged) else StorageDamaged(str(error))
                     return None
         return None
 

@@ -128,9 +128,7 @@ class SnapshotFiles:
         try:
             size = self._folder.size(path.name)
         except OSError as error:
-            raise StorageDamaged(
-                f"snapshot file {path} cannot be read: {error.strerror}"
-            ) from error
+            raise _cannot_read(path, error) from error
         if size != descriptor.size_bytes:
             raise StorageDamaged(
                 f"snapshot file {path} has {size} bytes, but was written with "
@@ -285,7 +283,10 @@ def name_of(file_id: str) -> str:
 
 
 def check_file(folder: Folder, descriptor: SnapshotDescriptor) -> None:
-    """Read the whole file; raise StorageDamaged unless it is what `descriptor` says."""
+    """Read the whole file; raise StorageDamaged unless it is what `descriptor` says.
+
+    Raises StorageError if it cannot be read now.
+    """
     try:
         with CheckedFile(folder, descriptor) as file:
             buffer = bytearray(_READ_BYTES)
@@ -293,7 +294,14 @@ def check_file(folder: Folder, descriptor: SnapshotDescriptor) -> None:
                 pass
     except OSError as error:
         path = folder.path / name_of(descriptor.file_id)
-        raise StorageDamaged(f"snapshot file {path} cannot be read: {error.strerror}") from error
+        raise _cannot_read(path, error) from error
+
+
+def _cannot_read(path: Path, error: OSError) -> StorageError:
+    """Return what to raise: a file that is gone is damage, a disk that fails now may mend."""
+    if isinstance(error, FileNotFoundError):
+        return StorageDamaged(f"snapshot file {path} is missing")
+    return from_os_error(error, path, "read")
 
 
 def _mismatch(path: Path, descriptor: SnapshotDescriptor, found: tuple[int, int]) -> StorageDamaged:

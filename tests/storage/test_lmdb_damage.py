@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import struct
 import subprocess
 import sys
@@ -13,55 +12,13 @@ from pathlib import Path
 import pytest
 
 from raftify.core.types import HardState
-from raftify.errors import StorageDamaged, StorageError
+from raftify.errors import StorageDamaged
 from raftify.records import SnapshotDescriptor
 from raftify.storage import LmdbStorage, LogReader, WriteBatch
 from raftify.storage.lmdb_pages import check_pages
-from raftify.wire.codec import encode_entry
+from tests.storage import damage
+from tests.storage.damage import PAGE, make_log, read_log
 from tests.storage.making import IDENTITY, MEMBERS, make_entries, make_snapshot
-
-PAGE = 4096
-
-
-def make_log(directory: Path) -> list[bytes]:
-    """Make a log of runs of all sizes with a snapshot, some pages of it free; return its contents.
-
-    The entries before index 100 are discarded.
-    """
-    with_pauses = LmdbStorage.create(directory)
-    with_pauses.initialize(IDENTITY, MEMBERS)
-    index = 2
-    for count in [1] * 60 + [50, 200, 1, 700, 3] + [1] * 40 + [2, 2, 900]:
-        entries = make_entries(index, index + count, size=random.Random(index).randrange(10, 300))
-        index += count
-        state = HardState(1, 1, index - 1)
-        with_pauses.write(WriteBatch(entries=entries, hard_state=state))
-    with_pauses.write(WriteBatch(entries=make_entries(index, index + 1, size=300_000)))
-    with_pauses.save_snapshot(make_snapshot(with_pauses, 150, data=os.urandom(50_000)))
-    with_pauses.compact(100)
-    with_pauses.remember_incarnation(2, "two")
-    with_pauses.close()
-    return read_log(directory)
-
-
-def read_log(directory: Path) -> list[bytes]:
-    """Return everything in the log, through both doors; raise what they raise."""
-    with LogReader.open(directory) as reader:
-        damage = next(reader.verify(), None)
-        if damage is not None:
-            raise damage
-        through_reader = [encode_entry(entry) for entry in reader.entries()]
-    storage = LmdbStorage.create(directory)
-    try:
-        entries = storage.entries(storage.first_index(), storage.last_index() + 1)
-        with storage.open_snapshot(storage.latest_snapshot()) as file:
-            snapshot = file.read()
-        contents = [encode_entry(entry) for entry in entries]
-        assert contents == through_reader
-        rest = (storage.initial_state(), storage.membership(), storage.known_incarnations())
-        return [*contents, snapshot, repr(rest).encode()]
-    finally:
-        storage.close()
 
 
 @pytest.mark.parametrize("bytes_left", [0, 1, 100, PAGE - 1, PAGE, 2 * PAGE, 3 * PAGE, 0.5, -1])
@@ -191,49 +148,29 @@ def test_pages_that_point_anywhere_are_damage(tmp_path: Path) -> None:
     assert found > 100
 
 
-@pytest.mark.parametrize("kind", ["flip", "zero"])
-def test_no_damage_to_the_log_file_goes_unnoticed(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("kind", damage.KINDS)
+def test_no_damage_goes_unnoticed(tmp_path: Path, kind: str) -> None:
     """In a process of its own: what LMDB trusts and should not would end it."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.storage.test_lmdb_damage", str(tmp_path), kind],
+        [sys.executable, "-m", "tests.storage.damage", str(tmp_path), kind, "0", "60"],
         capture_output=True,
         text=True,
         timeout=55,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    tried, noticed = (int(word) for word in done.stdout.split())
-    # Some of it hits bytes that nobody uses: free pages, the rest of a page.
-    assert tried > 100
-    assert noticed > tried // 2
+    noticed = int(done.stdout)
+    # Some of it hits bytes that nobody uses: free pages, the rest of a page, the lock files.
+    assert noticed == 0 if kind == "lock files" else noticed >= 15
 
 
-def _probe(directory: Path, kind: str, rounds: int = 400) -> None:
-    """Damage a log in many ways, one at a time; print how many, and how many were noticed."""
-    contents = make_log(directory / "sound")
-    sound = (directory / "sound" / "log.mdb").read_bytes()
-    rng = random.Random(7)
-    noticed = 0
-    pages = len(sound) // PAGE
-    tries = range(rounds) if kind == "flip" else range(pages)
-    damaged = directory / "damaged"
-    for number in tries:
-        data = bytearray(sound)
-        if kind == "zero":
-            data[number * PAGE : (number + 1) * PAGE] = bytes(PAGE)
-        else:
-            # Half of the flips hit the parts that LMDB itself goes by: heads of pages.
-            page, where = rng.randrange(pages), rng.choice([rng.randrange(64), rng.randrange(PAGE)])
-            data[page * PAGE + where] ^= 1 << rng.randrange(8)
-        shutil.rmtree(damaged, ignore_errors=True)
-        shutil.copytree(directory / "sound", damaged)
-        (damaged / "log.mdb").write_bytes(data)
-        try:
-            assert read_log(damaged) == contents, f"damage {number} went unnoticed"
-        except StorageError:
-            noticed += 1
-    print(len(tries), noticed)  # noqa: T201 - read by the test above
-
-
-if __name__ == "__main__":
-    _probe(Path(sys.argv[1]), sys.argv[2])
+def test_no_zeroed_page_goes_unnoticed(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.storage.damage", str(tmp_path), "every page", "0", "0"],
+        capture_output=True,
+        text=True,
+        timeout=55,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int(done.stdout) > 50

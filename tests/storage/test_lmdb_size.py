@@ -93,7 +93,7 @@ def test_entries_are_packed_into_runs_of_bounded_size(tmp_path: Path) -> None:
     sizes = [len(encode_entry(entry)) for entry in entries]
     runs = schema.pack_runs(2, [encode_entry(entry) for entry in entries], sizes, 7)
     assert len(runs) == 5
-    unpacked = [schema.unpack_run(schema.unpack_key(key), value, "") for key, value in runs]
+    unpacked = [schema.unpack_run(schema.unpack_key(key, ""), value, "") for key, value in runs]
     assert [run.chain for run in unpacked] == [7, *(run.crc32 for run in unpacked[:-1])]
     assert all(len(value) < 4 * schema.RUN_BYTES for _, value in runs)
 

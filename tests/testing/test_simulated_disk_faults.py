@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable
 from random import Random
 
@@ -10,12 +11,13 @@ import pytest
 
 from raftify.config import Config
 from raftify.core.types import HardState
-from raftify.errors import StorageDamaged
+from raftify.errors import StorageDamaged, StorageError
 from raftify.storage import StableStorage, WriteBatch
 from raftify.storage import lmdb_schema as schema
 from raftify.testing.simulation.disk import SimulatedDisk
 from tests.storage.crash_writer import describe, take_step
 from tests.storage.making import IDENTITY, MEMBERS, make_entries, make_snapshot
+from tests.testing.disk_lives import Life
 
 SEEDS = range(80)
 #: Without a cache everything is read from the disk.
@@ -73,6 +75,16 @@ def test_a_disk_that_went_back_as_a_whole_is_not_noticed() -> None:
     assert back > len(SEEDS) // 2
 
 
+def test_lives_under_every_fault() -> None:
+    """A crash in any write, a full disk, errors; `make soak` lives more of them."""
+    seen: Counter[str] = Counter()
+    for seed in range(8):
+        life = Life(seed)
+        life.run()
+        seen += life.seen
+    assert {"ProcessIsDead", "StorageFull", "StorageError"} <= seen.keys()
+
+
 def _put_back(disk: SimulatedDisk, key: bytes, write: Callable[[], object]) -> None:
     """Let `write` happen, but for the record under `key`."""
     tables = disk._tables
@@ -119,6 +131,23 @@ def test_an_old_snapshot_record_is_damage() -> None:
         disk.open()
 
 
+def test_a_store_that_voted_never_looks_like_a_new_one() -> None:
+    """A disk that lost two pages of a transaction showed what the store began with: nothing.
+
+    Found by `tests/storage/page_images.py`, seed 2.
+    """
+    disk = SimulatedDisk(Random(1))
+    storage = disk.open()
+    new = dict(disk._tables.meta.values)
+    storage.initialize(IDENTITY, MEMBERS)
+    storage.write(WriteBatch(hard_state=HardState(5, 2, 1)))
+    disk.crash()
+    for key in [*disk._tables.meta.keys]:
+        disk._tables.meta.put(key, new.get(key))
+    with pytest.raises(StorageDamaged, match="'state'"):
+        disk.open()
+
+
 def test_an_old_run_is_noticed_by_its_neighbour() -> None:
     """In the middle of a log, where opening does not look; the message names the index."""
     disk = SimulatedDisk(Random(1))
@@ -153,3 +182,17 @@ def test_a_flipped_bit_in_a_snapshot_is_named_when_it_is_read() -> None:
             with pytest.raises(StorageDamaged, match=r"disk/snapshots/shot\.snapshot"):
                 storage.open_snapshot(storage.latest_snapshot()).read()
     assert names
+
+
+def test_a_disk_that_fails_for_now_is_not_called_damaged() -> None:
+    """Found by `tests/testing/disk_lives.py`, seed 3: such a node was given up."""
+    disk = SimulatedDisk(Random(1))
+    storage = disk.open(CONFIG)
+    storage.initialize(IDENTITY, MEMBERS)
+    snapshot = make_snapshot(storage, 50, term=2)
+    disk.fail_reads = True
+    with pytest.raises(StorageError, match="Input/output error") as caught:
+        storage.write(WriteBatch(snapshot=snapshot))
+    assert not isinstance(caught.value, StorageDamaged)
+    disk.fail_reads = False
+    storage.write(WriteBatch(snapshot=snapshot))

@@ -74,7 +74,7 @@ class DurableLog:
         if at < 0:
             return None
         terms = self._terms_of(keys[at])
-        offset = index - schema.unpack_key(keys[at])
+        offset = index - schema.unpack_key(keys[at], "the log")
         return terms[offset] if offset < len(terms) else None
 
     def _current(self) -> LogState:
@@ -93,7 +93,7 @@ class DurableLog:
         known = self._terms.get(key)
         if known is not None and known[0] is value:
             return known[1]
-        first = schema.unpack_key(key)
+        first = schema.unpack_key(key, "the log")
         try:
             run = schema.unpack_run(first, value, "the log")
             terms = [run.entry(index, "the log").term for index in range(first, run.end)]

@@ -97,5 +97,5 @@ def _flipped(data: bytes, random: Random) -> bytes:
 def describe(table: Table, key: bytes) -> str:
     """Return what a person would call the record."""
     if table.name == schema.LOG_DB and len(key) == 8:
-        return f"the run at index {schema.unpack_key(key)}"
+        return f"the run at index {schema.unpack_key(key, 'the log')}"
     return f"the record {key.decode('ascii', 'replace')!r}"

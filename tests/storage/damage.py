@@ -1,0 +1,138 @@
+"""Damages the files of a log in many ways, one at a time, and reads what is left.
+
+    python -m tests.storage.damage DIRECTORY KIND FIRST_SEED END_SEED
+
+Prints how often the damage was noticed; ends with the first wrong answer, or as a process if LMDB
+trusted what it should not have.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import sys
+from pathlib import Path
+from typing import Final
+
+from raftify.core.types import HardState
+from raftify.errors import StorageError
+from raftify.storage import LmdbStorage, LogReader, WriteBatch
+from raftify.wire.codec import encode_entry
+from tests.storage.making import IDENTITY, MEMBERS, make_entries, make_snapshot
+
+PAGE: Final = 4096
+SECTOR: Final = 512
+KINDS: Final = ("flip", "zero", "cut", "swap", "snapshot", "lock files")
+
+
+def make_log(directory: Path) -> list[bytes]:
+    """Make a log of runs of all sizes with a snapshot, some pages of it free; return its contents.
+
+    The entries before index 100 are discarded.
+    """
+    with_pauses = LmdbStorage.create(directory)
+    with_pauses.initialize(IDENTITY, MEMBERS)
+    index = 2
+    for count in [1] * 60 + [50, 200, 1, 700, 3] + [1] * 40 + [2, 2, 900]:
+        entries = make_entries(index, index + count, size=random.Random(index).randrange(10, 300))
+        index += count
+        state = HardState(1, 1, index - 1)
+        with_pauses.write(WriteBatch(entries=entries, hard_state=state))
+    with_pauses.write(WriteBatch(entries=make_entries(index, index + 1, size=300_000)))
+    with_pauses.save_snapshot(make_snapshot(with_pauses, 150, data=os.urandom(50_000)))
+    with_pauses.compact(100)
+    with_pauses.remember_incarnation(2, "two")
+    with_pauses.close()
+    return read_log(directory)
+
+
+def read_log(directory: Path) -> list[bytes]:
+    """Return everything in the log, through both doors; raise what they raise."""
+    with LogReader.open(directory) as reader:
+        damage = next(reader.verify(), None)
+        if damage is not None:
+            raise damage
+        through_reader = [encode_entry(entry) for entry in reader.entries()]
+    storage = LmdbStorage.create(directory)
+    try:
+        entries = storage.entries(storage.first_index(), storage.last_index() + 1)
+        with storage.open_snapshot(storage.latest_snapshot()) as file:
+            snapshot = file.read()
+        contents = [encode_entry(entry) for entry in entries]
+        assert contents == through_reader
+        rest = (storage.initial_state(), storage.membership(), storage.known_incarnations())
+        return [*contents, snapshot, repr(rest).encode()]
+    finally:
+        storage.close()
+
+
+def harm(kind: str, directory: Path, rng: random.Random) -> str:
+    """Damage a file of the log; return which, and where."""
+    if kind == "lock files":
+        file = directory / rng.choice(["LOCK", "log.mdb-lock"])
+        file.write_bytes(rng.choice([b"", bytes(8192), rng.randbytes(100), rng.randbytes(9000)]))
+        return file.name
+    if kind == "snapshot":
+        [file] = (directory / "snapshots").iterdir()
+        kind = rng.choice(["flip", "zero", "cut"])
+    else:
+        file = directory / "log.mdb"
+    data = bytearray(file.read_bytes())
+    at = rng.randrange(max(len(data) // PAGE, 1)) * PAGE
+    if kind == "flip":
+        # Half of the flips hit the parts that LMDB itself goes by: heads of pages.
+        at += rng.choice([rng.randrange(64), rng.randrange(PAGE)])
+        at = min(at, len(data) - 1)
+        data[at] ^= 1 << rng.randrange(8)
+    elif kind == "zero":
+        at += rng.randrange(PAGE // SECTOR) * SECTOR
+        end = at + SECTOR * rng.choice([1, 1, 8, 16])
+        data[at:end] = bytes(len(data[at:end]))
+    elif kind == "cut":
+        at = max(at + rng.choice([-1, 0, 1, 16, SECTOR, rng.randrange(PAGE)]), 0)
+        del data[at:]
+    else:
+        # What was meant for one page came to another.
+        other = rng.randrange(len(data) // PAGE) * PAGE
+        data[at : at + PAGE] = data[other : other + PAGE]
+    file.write_bytes(data)
+    return f"{kind} at {at} of {file.name}"
+
+
+def _look(directory: Path, contents: list[bytes], what: str) -> bool:
+    """Return whether damage is noticed; raise AssertionError for a wrong answer."""
+    try:
+        found = read_log(directory)
+    except StorageError as error:
+        if str(directory) not in str(error):
+            raise AssertionError(f"{what}: no file is named in {error}") from error
+        return True
+    if found != contents:
+        raise AssertionError(f"{what} went unnoticed")
+    return False
+
+
+def main() -> None:
+    """Try seeds of one kind, or every page."""
+    directory, kind, first, end = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    sound, damaged = directory / "sound", directory / "damaged"
+    contents = make_log(sound)
+    data = (sound / "log.mdb").read_bytes()
+    tries = range(len(data) // PAGE) if kind == "every page" else range(first, end)
+    noticed = 0
+    for number in tries:
+        shutil.rmtree(damaged, ignore_errors=True)
+        shutil.copytree(sound, damaged)
+        if kind == "every page":
+            zeroed = data[: number * PAGE] + bytes(PAGE) + data[(number + 1) * PAGE :]
+            (damaged / "log.mdb").write_bytes(zeroed)
+            what = f"page {number}"
+        else:
+            what = f"seed {number}: " + harm(kind, damaged, random.Random(number))
+        noticed += _look(damaged, contents, what)
+    print(noticed)  # noqa: T201 - read by the tests
+
+
+if __name__ == "__main__":
+    main()
