@@ -54,7 +54,8 @@ bench: $(BENCH) ## measure writes per second; ARGS="--profile" shows where a lea
 bench-core: $(RUN) ## measure the core alone: entries per second, and the cost of a tick
 	@$(BIN)/python -m benchmarks.core $(ARGS)
 
-soak: $(BENCH) ## an hour of steady load; memory and disk must stay flat; ARGS="--minutes 3" is a trial
+soak: $(BENCH) ## storage under damage, then an hour of steady load that must grow nothing; ARGS="--minutes 3" is a trial
+	@$(BIN)/python -m tests.soak.storage 20
 	@$(BIN)/python -m tests.soak.load $(ARGS)
 
 chaos: $(DEV) ## real processes under real faults, four minutes; ARGS="--cycles 500" is the full drill

@@ -2,7 +2,7 @@
 
 What it can do to its node, each a method or an attribute: be full, fail, lose power, die in the
 middle of any write, tear the last transaction, flip a bit, return an old record, go back as a
-whole to what it was, be empty. docs/simulation.md says which of these a node notices, and how.
+whole to what it was, be empty. docs/disks.md says which of these a node notices, and how.
 """
 
 from __future__ import annotations
