@@ -111,6 +111,10 @@ class RaftConfig:
             yield f"min_election_tick {low} must be less than max_election_tick {high}"
         if self.max_inflight_msgs <= 0:
             yield "max_inflight_msgs must be greater than 0"
+        option: object = self.read_only_option
+        if not isinstance(option, ReadOnlyOption):
+            # An int is equal to its option but is not it: reads would never be answered.
+            yield f"read_only_option must be a ReadOnlyOption, not {option!r}"
         if self.read_only_option is ReadOnlyOption.LEASE_BASED and not self.check_quorum:
             yield "read_only_option LEASE_BASED needs check_quorum"
         if self.max_uncommitted_size < self.max_size_per_msg:

@@ -90,6 +90,13 @@ def test_all_faults_are_named_at_once() -> None:
         RaftConfig(id=1, election_tick=1).validate()
 
 
+def test_a_plain_int_is_no_way_to_confirm_reads() -> None:
+    """It passed for the option of its number, and then no read was ever answered."""
+    settings = RaftConfig(id=1, read_only_option=1)  # type: ignore[arg-type] # without mypy
+    with pytest.raises(ConfigError, match="read_only_option must be a ReadOnlyOption, not 1"):
+        settings.validate()
+
+
 def test_a_bad_configuration_makes_no_node() -> None:
     with pytest.raises(ConfigError):
         RawNode(config(0), founded(VOTERS), random=random.Random(1))
