@@ -40,6 +40,7 @@ async def join(
         timeout=timeout,
         what="the start of `run`, in a task of its own,",
     )
+    state.ticket_origin = own.origin
     node.whereabouts.meet(own.peers)
     await _ask_to_add(node, tickets, own, deadline)
     await state.wait_until(

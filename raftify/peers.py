@@ -10,9 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Final
 
 from raftify.core.types import ConfState
 from raftify.errors import ConfigError
+
+#: Joiners that have an id and are no members yet, all over the cluster: a constant, because every
+#: node must come to the same membership.
+MOST_WAITING: Final = 256
+#: A host has at most 253 characters.
+_MOST_ADDRESS: Final = 300
 
 
 class Address(str):
@@ -37,6 +44,8 @@ class Address(str):
         """
         if not isinstance(text, str):
             raise ConfigError(f"an address is a string 'host:port', not {type(text).__name__}")
+        if len(text) > _MOST_ADDRESS:
+            raise ConfigError(f"an address has no {len(text)} characters: {text[:40]!r}...")
         host, colon, port = text.rpartition(":")
         bare_ipv6 = ":" in host and not (host.startswith("[") and host.endswith("]"))
         if not colon or not host or bare_ipv6 or any(c.isspace() or c == "/" for c in text):
@@ -166,16 +175,20 @@ class Membership:
         return peer.address if peer is not None else ""
 
     def reserve(self, identity: str, *, index: int) -> Membership:
-        """Return the membership after `identity` asked for an id; it keeps one it already has."""
+        """Return the membership after `identity` asked for an id; it keeps one it already has.
+
+        Of those that asked and never joined, the first is forgotten when there are too many: anyone
+        may ask, and all of them would be kept for ever. It has to ask again.
+        """
         if identity in self.reservations:
             return replace(self, index=index)
         new_id = self.max_id + 1
-        return replace(
-            self,
-            index=index,
-            reservations={**self.reservations, identity: new_id},
-            max_id=new_id,
-        )
+        kept, waiting = dict(self.reservations), set(self.reservations.values()) - self.member_ids()
+        if len(waiting) >= MOST_WAITING:
+            first = min(waiting)
+            kept = {name: node_id for name, node_id in kept.items() if node_id != first}
+        kept[identity] = new_id
+        return replace(self, index=index, reservations=kept, max_id=new_id)
 
     def with_configuration(
         self, conf_state: ConfState, added: Iterable[Peer], *, index: int
@@ -216,7 +229,10 @@ class ReservedId(int):
 
 @dataclass(frozen=True, slots=True)
 class ClusterJoinTicket:
-    """What `Raft.request_id` brings back: an id reserved in the cluster, and whom to ask next."""
+    """What `Raft.request_id` brings back: an id reserved in the cluster, and whom to ask next.
+
+    `origin` is the cluster's, see `Membership`: the joiner takes no other of the same name for it.
+    """
 
     reserved_id: ReservedId
     raft_addr: str
@@ -224,6 +240,7 @@ class ClusterJoinTicket:
     leader_id: int
     leader_addr: str
     peers: Mapping[int, Peer] = field(default_factory=dict)
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,15 @@ class Config:
     #: Largest gRPC message, sent or received. Must exceed the largest proposal.
     max_grpc_message_bytes: int = 64 * MIB
 
+    #: Connections taken at the same time, those of peers included; 0: as many as the process's limit
+    #: of open files allows, less some for the node itself.
+    max_connections: int = 0
+    #: Calls and streams of clients served at the same time; what comes beyond is Overloaded. The
+    #: calls of members are not counted.
+    max_client_calls: int = 1_000
+    #: Largest snapshot that is taken from a peer.
+    max_snapshot_bytes: int = 64 << 30
+
     def __post_init__(self) -> None:
         self.validate()
 
@@ -142,11 +151,12 @@ class Config:
             "request_timeout", "shutdown_timeout", "disk_stall_timeout", "snapshot_chunk_bytes",
             "snapshot_timeout", "purge_batch_entries",
             "max_proposal_bytes", "inbox_limit", "outbox_bytes", "outbox_messages",
-            "max_grpc_message_bytes",
+            "max_grpc_message_bytes", "max_client_calls", "max_snapshot_bytes",
         )  # fmt: skip
         not_negative = (
             "entry_cache_bytes", "snapshot_entries", "snapshot_interval", "snapshot_bytes",
             "snapshot_keep_entries", "commit_notice_delay", "learner_max_lag",
+            "max_connections",
         )  # fmt: skip
         for name in (*positive, *not_negative):
             value = getattr(self, name)
@@ -176,8 +186,10 @@ class Config:
 
     @staticmethod
     def _counts_something(name: str) -> bool:
-        """Say whether a setting is a number of bytes, entries or messages, and not of seconds."""
-        return name.endswith(("_bytes", "_entries", "_size", "_limit", "_messages", "_lag"))
+        """Say whether a setting counts bytes, entries, messages or calls, and not seconds."""
+        return name.endswith(
+            ("_bytes", "_entries", "_size", "_limit", "_messages", "_lag", "_connections", "_calls")
+        )
 
     def _algorithm_faults(self) -> list[str]:
         settings: object = self.raft_config

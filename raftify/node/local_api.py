@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from raftify.config import Config
 from raftify.core.raw_node import RawNode
@@ -43,6 +44,9 @@ from raftify.peers import (
     ReservedId,
 )
 from raftify.records import InternalCommand, ReserveId, SetAddresses, encode_command
+
+#: Characters in the name under which a joiner asks for its id; all of them keep it for ever.
+MOST_IDENTITY: Final = 512
 
 
 class LocalApi:
@@ -192,6 +196,10 @@ class LocalApi:
     ) -> ClusterJoinTicket:
         address = Address.parse(raft_addr)
         identity = identity or address
+        if len(identity) > MOST_IDENTITY:
+            raise JoinRejected(
+                f"an identity of {len(identity)} characters; at most {MOST_IDENTITY} are allowed"
+            )
 
         def reserve(future: asyncio.Future[Membership], deadline: float) -> None:
             membership = self._core.delivery.membership
@@ -214,6 +222,7 @@ class LocalApi:
             leader_id=self._state.node_id,
             leader_addr=self._state.address,
             peers=dict(membership.peers),
+            origin=membership.origin,
         )
 
     async def get_peers(self, *, timeout: float) -> ClusterView:

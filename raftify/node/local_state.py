@@ -32,6 +32,8 @@ class LocalState:
         self.identity = identity
         self.address = address
         self.membership = membership
+        #: What a joiner's ticket says of its cluster's origin.
+        self.ticket_origin = ""
         self.role = Role.FOLLOWER
         self.term = 0
         self.leader_id = INVALID_ID
@@ -49,6 +51,11 @@ class LocalState:
     @property
     def node_id(self) -> int:
         return self.identity.node_id
+
+    @property
+    def origin(self) -> str:
+        """The origin of this node's cluster, see `Membership`; empty until known."""
+        return self.membership.origin or self.ticket_origin
 
     @property
     def is_leader(self) -> bool:

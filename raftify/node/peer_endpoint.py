@@ -72,13 +72,19 @@ class PeerEndpoint:
         self._replace_snapshot = api.replace_snapshot
 
     def origin(self) -> str:
-        return self._state.membership.origin
+        return self._state.origin
+
+    def is_member(self, node_id: int, incarnation: str) -> bool:
+        peer = self._state.membership.peers.get(node_id)
+        known = (peer.incarnation if peer else "") or self._incarnations.get(node_id, "")
+        return bool(known) and known == incarnation
 
     def greet(self, handshake: Handshake) -> None:
         """Check who calls.
 
         Raises:
-            PeerRefused: another cluster, perhaps of the same name, or not meant for this node.
+            PeerRefused: another cluster, perhaps of the same name, or not meant for this node; or
+                a stranger that cannot say which cluster of that name it means.
             NodeRemoved: the cluster has removed the caller.
             IncarnationMismatch: the caller's id is known with another store: its disk was wiped.
         """
@@ -96,6 +102,11 @@ class PeerEndpoint:
             )
         self._check_removed(handshake.from_id)
         self._check_incarnation(handshake.from_id, handshake.from_incarnation)
+        if self.origin() and not handshake.origin and not self._is_known(handshake.from_id):
+            raise PeerRefused(
+                f"node {handshake.from_id} is no member of cluster {identity.cluster_id!r} and "
+                "does not know its origin: a joiner learns it from its ticket (Raft.request_id)"
+            )
         if handshake.from_address:
             self._whereabouts.heard(handshake.from_id, handshake.from_address)
 
@@ -119,6 +130,10 @@ class PeerEndpoint:
                 "it with change_config first"
             )
         await self._send_message(message, timeout=timeout)
+
+    def _is_known(self, node_id: int) -> bool:
+        membership = self._state.membership
+        return membership.is_member(node_id) or node_id in membership.peers
 
     def _check_removed(self, node_id: int) -> None:
         if was_removed(node_id, self._state.membership):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Final
 
 from raftify.node.config_changes import was_removed
 from raftify.node.local_state import LocalState
 from raftify.peers import Peer, Peers
 from raftify.transport.interface import Transport
+
+#: Callers that the membership does not have; the first heard is forgotten for another.
+_MOST_MET: Final = 16
 
 
 class Whereabouts:
@@ -65,6 +69,10 @@ class Whereabouts:
         member = self._state.membership.peers.get(node_id)
         if member is None:
             before = self._met.get(node_id)
+            self._met.pop(node_id, None)
+            while len(self._met) >= _MOST_MET:
+                # Anyone can call under a new id, and each is called back at an address of its own.
+                del self._met[next(iter(self._met))]
             self._met[node_id] = Peer(node_id, address)
             return before is None or before.address != address
         known, _ = self._heard.get(node_id, (member.address, ""))

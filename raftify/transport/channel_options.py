@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Final
 
 import grpc
@@ -17,6 +18,18 @@ _RECONNECT_MIN_MS: Final = 100
 _RECONNECT_MAX_MS: Final = 200
 #: Room for protobuf and gRPC framing between our own limits and gRPC's.
 MESSAGE_HEADROOM_BYTES: Final = 64 * 1024
+
+#: Seconds, in milliseconds: a connection has to say that it speaks HTTP/2, and one without any call
+#: is closed, which its owner notices at the next call and mends.
+_HANDSHAKE_MS: Final = 10_000
+_IDLE_MS: Final = 120_000
+#: Calls at the same time over one connection; a caller queues what is more.
+_STREAMS_PER_CONNECTION: Final = 256
+_METADATA_BYTES: Final = 16 * 1024
+#: Files that a node needs beside the connections it takes: log, snapshots, connections it makes.
+_OWN_FILES: Final = 200
+_LEAST_CONNECTIONS: Final = 64
+_NO_LIMIT: Final = (1 << 31) - 1
 
 _Options = tuple[tuple[str, int], ...]
 
@@ -45,7 +58,28 @@ def server_options(config: Config) -> _Options:
         # A server counts pings that come more often than it likes, and hangs up after two.
         ("grpc.http2.min_recv_ping_interval_without_data_ms", _KEEPALIVE_TIME_MS // 2),
         ("grpc.http2.max_ping_strikes", 0),
+        ("grpc.max_allowed_incoming_connections", most_connections(config)),
+        ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
+        ("grpc.max_connection_idle_ms", _IDLE_MS),
+        ("grpc.max_concurrent_streams", _STREAMS_PER_CONNECTION),
+        # What is beyond the first is refused more and more, what is beyond the second always.
+        ("grpc.max_metadata_size", _METADATA_BYTES // 2),
+        ("grpc.absolute_max_metadata_size", _METADATA_BYTES),
     )
+
+
+def most_connections(config: Config) -> int:
+    """Return how many connections a server takes; see `Config.max_connections`."""
+    if config.max_connections:
+        return config.max_connections
+    if sys.platform == "win32":
+        return _NO_LIMIT
+    import resource  # noqa: PLC0415 - there is none on Windows
+
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return _NO_LIMIT
+    return min(max(files - _OWN_FILES, _LEAST_CONNECTIONS), _NO_LIMIT)
 
 
 def channel_options(config: Config) -> _Options:

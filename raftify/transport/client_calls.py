@@ -134,7 +134,9 @@ def ticket_to_wire(ticket: ClusterJoinTicket) -> pb.RequestIdResponse:
         cluster_id=ticket.cluster_id,
         leader_id=ticket.leader_id,
         leader_address=ticket.leader_addr,
-        membership=pb.Membership(peers=[peer_to_wire(peer) for peer in ticket.peers.values()]),
+        membership=pb.Membership(
+            peers=[peer_to_wire(peer) for peer in ticket.peers.values()], origin=ticket.origin
+        ),
     )
 
 

@@ -76,7 +76,8 @@ class GrpcTransport(Transport):
         self._handshake, self._service = handshake, service
         self._servicer = RaftServicer(handshake, service, self._config, self._logger)
         server = grpc.aio.server(
-            interceptors=(RefuseMalformed(),), options=server_options(self._config)
+            interceptors=(RefuseMalformed(self._config, self._servicer.admit),),
+            options=server_options(self._config),
         )
         register(self._servicer, server)
         try:
@@ -137,6 +138,7 @@ class GrpcTransport(Transport):
             cluster_id=cluster_id,
             to_id=to_id,
             origin=self._service.origin() if self._service is not None else "",
+            caller=self._handshake,
             on_closed=self._remotes.discard,
         )
         self._remotes.add(remote)

@@ -42,8 +42,13 @@ def peer_metadata(handshake: Handshake) -> Metadata:
     )
 
 
-def caller_metadata(cluster_id: str, to_id: int, origin: str = "") -> Metadata:
-    """Return what anyone may say in a call to a node; what is left out is not checked there."""
+def caller_metadata(
+    cluster_id: str, to_id: int, origin: str = "", caller: Handshake | None = None
+) -> Metadata:
+    """Return what anyone may say in a call to a node; what is left out is not checked there.
+
+    Another node says with `caller` who it is, so that it is not taken for a client.
+    """
     metadata: Metadata = ((PROTOCOL_KEY, str(PROTOCOL_VERSION)),)
     if cluster_id:
         metadata += ((CLUSTER_KEY, quote(cluster_id)),)
@@ -51,6 +56,11 @@ def caller_metadata(cluster_id: str, to_id: int, origin: str = "") -> Metadata:
         metadata += ((TO_KEY, str(to_id)),)
     if origin:
         metadata += ((ORIGIN_KEY, quote(origin)),)
+    if caller is not None:
+        metadata += (
+            (FROM_KEY, str(caller.from_id)),
+            (INCARNATION_KEY, quote(caller.from_incarnation)),
+        )
     return metadata
 
 
@@ -108,6 +118,20 @@ def check_caller(
         raise PeerRefused(
             f"this is node {own.from_id}, and the caller looks for node {to_id}: check the address"
         )
+
+
+def named_caller(
+    metadata: Iterable[tuple[str, str | bytes]] | None,
+) -> tuple[int, str] | None:
+    """Return id and incarnation of the node that a caller says it is; None if it does not.
+
+    Raises:
+        PeerRefused: it names what can be no node.
+    """
+    said = _texts(metadata)
+    if FROM_KEY not in said:
+        return None
+    return _number(said, FROM_KEY), unquote(said.get(INCARNATION_KEY, ""))
 
 
 def check_names_cluster(metadata: Iterable[tuple[str, str | bytes]] | None) -> None:

@@ -128,6 +128,10 @@ class PeerService(NodeApi, Protocol):
         """Return the `Membership.origin` of this node's cluster, or an empty string until known."""
         ...
 
+    def is_member(self, node_id: int, incarnation: str) -> bool:
+        """Say whether that is a member of the cluster, with the store that it is known by."""
+        ...
+
     def greet(self, handshake: Handshake) -> None:
         """Check who calls; raise PeerRefused with what is wrong and what to do."""
         ...

@@ -1,33 +1,53 @@
-"""Requests that cannot be read: refused with our error, where gRPC would log a traceback each."""
+"""How requests are read: within their limits, or refused with our error before they cost much."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import grpc
 
-from raftify.errors import MalformedMessage
+from raftify.config import Config
+from raftify.errors import MalformedMessage, RaftifyError, TransportError
 from raftify.transport.status import Context, abort
 from raftify.transport.stubs import MESSAGES_METHOD
 from raftify.wire import codec, framing
+from raftify.wire.bounds import check_fields
 
 _Q = TypeVar("_Q")
 _A = TypeVar("_A")
 
-#: What is more than protobuf is read by whoever packed it.
-_READERS: Final[Mapping[str, Callable[[bytes], Any]]] = {MESSAGES_METHOD: framing.unpack_batch}
+#: Seconds that the one request of a call has to arrive.
+_ARRIVAL: Final = 30.0
+#: The largest request that carries no entry and no query: names, addresses, a few numbers.
+_SMALL_BYTES: Final = 256 * 1024
+#: The names of calls whose requests may be larger.
+_LARGE: Final = frozenset({"Propose", "ProposeStream", "SendMessage", "Query", "InstallSnapshot"})
+#: Fields in a request; by `SendMessage` those of the message that it is wrapped around count, too.
+_MOST_FIELDS: Final = 65_536
+_MESSAGE_FIELD: Final = 1
 
 _Handler: TypeAlias = "grpc.RpcMethodHandler[_Q, _A]"
+_Metadata: TypeAlias = "Iterable[tuple[str, str | bytes]] | None"
+#: Counts a call with this metadata while it lasts, or raises Overloaded.
+Admit: TypeAlias = Callable[[_Metadata], AbstractContextManager[None]]
 
 
 class RefuseMalformed(grpc.aio.ServerInterceptor):
     """Ends a call with MalformedMessage if what was sent is not what the call takes.
 
-    In a stream the read raises it, as part of the call. A single request is read before the call
-    begins, where an error is gRPC's; so it comes as bytes, and the call begins with reading it.
+    In a stream the read raises it, as part of the call. gRPC reads a single request before the call
+    begins, however long that takes, and where an error is gRPC's; so every call is a stream here,
+    counted by `admit` before anything of it is read.
     """
+
+    def __init__(self, config: Config, admit: Admit) -> None:
+        most_entries = max(1 << 16, config.raft_config.max_size_per_msg)
+        self._unpack = partial(framing.unpack_batch, most_entries=most_entries)
+        self._admit = admit
 
     async def intercept_service(
         self,
@@ -37,11 +57,7 @@ class RefuseMalformed(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None or handler.request_deserializer is None:
             return handler
-        read = _READERS.get(handler_call_details.method) or partial(
-            codec.read,
-            handler.request_deserializer,
-            what=f"request of {handler_call_details.method}",
-        )
+        read = self._reader(handler_call_details.method, handler.request_deserializer)
         if handler.stream_stream is not None:
             return grpc.stream_stream_rpc_method_handler(
                 handler.stream_stream, read, handler.response_serializer
@@ -52,14 +68,52 @@ class RefuseMalformed(grpc.aio.ServerInterceptor):
             )
         serve = cast("Callable[[_Q, Context], Awaitable[_A]]", handler.unary_unary)
 
-        async def read_and_serve(data: bytes, context: Context) -> _A:
+        async def read_and_serve(requests: AsyncIterator[bytes], context: Context) -> _A:
             try:
-                request = read(data)
-            except MalformedMessage as error:
+                with self._admit(context.invocation_metadata()):
+                    request = read(await _only(requests))
+                    return await serve(request, context)
+            except RaftifyError as error:
                 await abort(context, error)
-            return await serve(request, context)
 
-        unary: object = grpc.unary_unary_rpc_method_handler(
+        unary: object = grpc.stream_unary_rpc_method_handler(
             read_and_serve, response_serializer=handler.response_serializer
         )
         return cast("_Handler[_Q, _A]", unary)
+
+    def _reader(self, method: str, parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+        if method == MESSAGES_METHOD:
+            # More than protobuf: read by whoever packed it.
+            return self._unpack
+        return partial(_read, parse, method.rpartition("/")[2])
+
+
+def _read(parse: Callable[[bytes], _Q], name: str, data: bytes) -> _Q:
+    """Return the request of the call `name`.
+
+    Raises:
+        MalformedMessage: it is none, or more than anybody asks for.
+    """
+    what = f"request of {name}"
+    if name not in _LARGE and len(data) > _SMALL_BYTES:
+        raise MalformedMessage(f"a {what} of {len(data)} bytes; {_SMALL_BYTES} are allowed")
+    within = _MESSAGE_FIELD if name == "SendMessage" else 0
+    check_fields(data, _MOST_FIELDS, f"a {what}", within=within)
+    return codec.read(parse, data, what)
+
+
+async def _only(requests: AsyncIterator[bytes]) -> bytes:
+    """Return the one request of a call.
+
+    Raises:
+        MalformedMessage: there is none.
+        TransportError: it does not come.
+    """
+    try:
+        async with asyncio.timeout(_ARRIVAL):
+            request = await anext(requests, None)
+    except TimeoutError:
+        raise TransportError(f"the request did not arrive within {_ARRIVAL:g} s") from None
+    if request is None:
+        raise MalformedMessage("a call came without its request")
+    return request

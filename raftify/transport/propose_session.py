@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -15,7 +15,8 @@ from raftify.transport.status import settle
 from raftify.wire import raft_service_pb2 as pb
 from raftify.wire.errors_codec import error_to_wire
 
-#: While as many are unanswered the stream is not read, which holds the client back.
+#: While as many wait for an answer, or for the client to read theirs, the stream is not read, which
+#: holds the client back.
 MAX_UNANSWERED: Final = 4096
 #: Bytes of results in one message, unless one alone is larger.
 _RESULT_BYTES: Final = 1 << 20
@@ -41,7 +42,7 @@ class ProposeSession:
         self._write = write
         self._unanswered = 0
         self._unanswered_bytes = 0
-        self._answers: list[tuple[int, asyncio.Future[bytes] | BaseException]] = []
+        self._answers: list[tuple[int, int, asyncio.Future[bytes] | BaseException]] = []
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         self._no_more_requests = False
@@ -76,16 +77,21 @@ class ProposeSession:
 
     async def _read(self, requests: AsyncIterator[pb.ProposeBatch]) -> None:
         async for batch in requests:
-            self._submit(batch)
-            while self._unanswered >= MAX_UNANSWERED or self._unanswered_bytes > self._max_bytes:
-                self._room.clear()
-                await self._room.wait()
+            items = batch.items
+            for begin in range(0, len(items), MAX_UNANSWERED):
+                self._submit(items[begin : begin + MAX_UNANSWERED])
+                await asyncio.sleep(0)  # a batch may hold more than one turn should take
+                while (
+                    self._unanswered >= MAX_UNANSWERED or self._unanswered_bytes > self._max_bytes
+                ):
+                    self._room.clear()
+                    await self._room.wait()
         self._no_more_requests = True
         self._news.set()
 
-    def _submit(self, batch: pb.ProposeBatch) -> None:
+    def _submit(self, items: Sequence[pb.ProposeItem]) -> None:
         propose, default = self._node.propose, self._default_timeout
-        for item in batch.items:
+        for item in items:
             data, request_id, timeout_ms = item.data, item.request_id, item.timeout_ms
             self._unanswered += 1
             self._unanswered_bytes += len(data)
@@ -101,14 +107,14 @@ class ProposeSession:
     def _note(
         self, request_id: int, size: int, answer: asyncio.Future[bytes] | BaseException
     ) -> None:
-        self._unanswered -= 1
-        self._unanswered_bytes -= size
-        if isinstance(answer, asyncio.Future) and not answer.cancelled():
-            # Asked for here, because nobody does once the stream has ended.
-            answer.exception()
-        self._answers.append((request_id, answer))
+        held = 0
+        # The error is asked for here, because nobody does once the stream has ended.
+        if isinstance(answer, asyncio.Future) and not answer.cancelled() and not answer.exception():
+            held = len(answer.result())
+        # From here on the result takes room instead of the proposal, until the client reads it.
+        self._unanswered_bytes += held - size
+        self._answers.append((request_id, held, answer))
         self._news.set()
-        self._room.set()
 
     async def _write_answers(self) -> None:
         while True:
@@ -123,7 +129,7 @@ class ProposeSession:
         """Return the next answers as one message."""
         answers, results, room, taken = self._answers, pb.ProposeResults(), _RESULT_BYTES, 0
         add = results.results.add
-        for request_id, answer in answers:
+        for request_id, _, answer in answers:
             if room <= 0:
                 break
             taken += 1
@@ -142,6 +148,9 @@ class ProposeSession:
                 add(request_id=request_id, error=error_to_wire(_too_large(result)))
             else:
                 add(request_id=request_id, result=result)
+        self._unanswered -= taken
+        self._unanswered_bytes -= sum([held for _, held, _ in answers[:taken]])
+        self._room.set()
         del answers[:taken]
         return results
 

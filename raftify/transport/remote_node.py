@@ -20,7 +20,8 @@ from raftify.peers import (
 )
 from raftify.records import membership_from_wire, peer_from_wire, peer_to_wire
 from raftify.transport.dialer import Dialer
-from raftify.transport.handshake import caller_metadata
+from raftify.transport.handshake import Metadata, caller_metadata
+from raftify.transport.interface import Handshake
 from raftify.transport.proposal_stream import ProposalStream
 from raftify.transport.status import error_of_call, is_being_cancelled
 from raftify.transport.stubs import RaftStub, Unary
@@ -43,13 +44,16 @@ class GrpcRemoteNode:
         cluster_id: str = "",
         to_id: int = 0,
         origin: str = "",
+        caller: Handshake | None = None,
         on_closed: Callable[[GrpcRemoteNode], None] | None = None,
     ) -> None:
         self.address = address
         self._config = config
         self._cluster_id = cluster_id
         self._to_id = to_id
-        self._metadata = caller_metadata(cluster_id, to_id, origin)
+        self._origin = origin
+        self._caller = caller
+        self._metadata = self._say()
         self._dialer = Dialer(address, config)
         self._proposals = ProposalStream(address, config, self._dialer, self._metadata)
         self._on_closed = on_closed
@@ -119,6 +123,7 @@ class GrpcRemoteNode:
             leader_id=answer.leader_id,
             leader_addr=answer.leader_address,
             peers={p.node_id: peer_from_wire(p) for p in answer.membership.peers},
+            origin=answer.membership.origin,
         )
 
     async def await_caught_up(self, node_id: int, *, timeout: float) -> int:
@@ -168,12 +173,15 @@ class GrpcRemoteNode:
         deadline = loop.time() + timeout
         if not self._cluster_id:
             self._cluster_id = (await self.get_peers(timeout=timeout)).cluster_id
-            self._metadata = caller_metadata(self._cluster_id, self._to_id)
+            self._metadata = self._say()
         # RawMessage and eraftpb.Message are the same bytes.
         raw = codec.message_to_wire(message).SerializeToString()
         request = pb.SendMessageRequest(message=codec.parse(epb.Message, raw))
         left = max(deadline - loop.time(), 0)
         await self._call(lambda stub: stub.SendMessage, request, timeout=left)
+
+    def _say(self) -> Metadata:
+        return caller_metadata(self._cluster_id, self._to_id, self._origin, self._caller)
 
     # -- one call ---------------------------------------------------------------------------
 

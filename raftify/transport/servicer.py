@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final, TypeVar
 
 import grpc
@@ -16,10 +17,12 @@ from raftify.core.types import Message
 from raftify.errors import NodeStopped, RaftifyError
 from raftify.transport.arrivals import check_messages
 from raftify.transport.client_calls import ClientCalls
+from raftify.transport.gate import INSTALL_SNAPSHOT, MESSAGES, Gate
 from raftify.transport.handshake import (
     ACCEPTED_KEY,
     check_caller,
     check_names_cluster,
+    named_caller,
     read_handshake,
 )
 from raftify.transport.interface import Handshake, PeerService
@@ -47,11 +50,28 @@ class RaftServicer(RaftServiceServicer):
         self._logger = logger
         self._accepted = ((ACCEPTED_KEY, str(handshake.from_id)),)
         self._calls = ClientCalls(service, handshake.from_id, config)
-        self._snapshots = SnapshotReceiver(service, logger)
+        self._snapshots = SnapshotReceiver(service, config, logger)
+        self._gate = Gate(config.max_client_calls)
         self._sessions: set[ProposeSession] = set()
         self._peer_calls: set[asyncio.Task[object]] = set()
         self._other_calls: set[asyncio.Task[object]] = set()
         self._closing = False
+
+    def admit(
+        self, metadata: Iterable[tuple[str, str | bytes]] | None
+    ) -> AbstractContextManager[None]:
+        """Count a call that is neither a stream of messages nor a snapshot while it lasts.
+
+        Members are not counted, however many clients there are.
+
+        Raises:
+            Overloaded: there are too many calls of clients.
+            PeerRefused: the caller names itself what can be no node.
+        """
+        caller = named_caller(metadata)
+        if caller is not None and self._service.is_member(*caller):
+            return nullcontext()
+        return self._gate.client_call()
 
     async def close(self, *, grace: float) -> None:
         """End every call: peers' at once, others as they finish within `grace` seconds."""
@@ -74,12 +94,14 @@ class RaftServicer(RaftServiceServicer):
         self, requests: AsyncIterator[list[Message]], context: Context
     ) -> pb.MessagesClosed:
         async def receive() -> pb.MessagesClosed:
-            handshake = await self._greet(context)
-            async for messages in requests:
-                check_messages(messages, handshake, to_id=self._own.from_id)
-                # Again each time: what was a member may have been removed since.
-                self._service.greet(handshake)
-                await self._service.receive(messages)
+            handshake = read_handshake(context.invocation_metadata())
+            with self._greet(handshake, MESSAGES):
+                await context.send_initial_metadata(self._accepted)
+                async for messages in requests:
+                    check_messages(messages, handshake, to_id=self._own.from_id)
+                    # Again each time: what was a member may have been removed since.
+                    self._service.greet(handshake)
+                    await self._service.receive(messages)
             return pb.MessagesClosed()
 
         return await self._answer("Messages", context, self._peer_calls, receive)
@@ -88,16 +110,18 @@ class RaftServicer(RaftServiceServicer):
         self, requests: AsyncIterator[pb.SnapshotChunk], context: Context
     ) -> pb.SnapshotReceipt:
         async def receive() -> pb.SnapshotReceipt:
-            handshake = await self._greet(context)
-            return await self._snapshots.receive(requests, handshake, to_id=self._own.from_id)
+            handshake = read_handshake(context.invocation_metadata())
+            with self._greet(handshake, INSTALL_SNAPSHOT):
+                await context.send_initial_metadata(self._accepted)
+                return await self._snapshots.receive(requests, handshake, to_id=self._own.from_id)
 
         return await self._answer("InstallSnapshot", context, self._peer_calls, receive)
 
-    async def _greet(self, context: Context) -> Handshake:
-        handshake = read_handshake(context.invocation_metadata())
+    def _greet(self, handshake: Handshake, kind: str) -> AbstractContextManager[None]:
+        """Let a peer in, or raise what is wrong with it."""
         self._service.greet(handshake)
-        await context.send_initial_metadata(self._accepted)
-        return handshake
+        is_member = self._service.is_member(handshake.from_id, handshake.from_incarnation)
+        return self._gate.peer_stream(kind, handshake.from_id, is_member=is_member)
 
     # -- clients ----------------------------------------------------------------------------
 
@@ -105,20 +129,25 @@ class RaftServicer(RaftServiceServicer):
         self, requests: AsyncIterator[pb.ProposeBatch], context: Context
     ) -> None:
         async def serve() -> None:
-            await context.send_initial_metadata(self._accepted)
-            session = ProposeSession(self._service, self._config, context.write)
-            self._sessions.add(session)
-            try:
-                await session.serve(requests)
-            finally:
-                self._sessions.discard(session)
+            with self.admit(context.invocation_metadata()):
+                await context.send_initial_metadata(self._accepted)
+                session = ProposeSession(self._service, self._config, context.write)
+                self._sessions.add(session)
+                try:
+                    await session.serve(requests)
+                finally:
+                    self._sessions.discard(session)
 
         await self._answer("ProposeStream", context, self._other_calls, serve)
 
     async def SendMessage(self, request: pb.SendMessageRequest, context: Context) -> pb.Empty:
         async def send(request: pb.SendMessageRequest, left: float | None) -> pb.Empty:
             # Of a client that only asks, nothing is demanded; this one speaks for a member.
-            check_names_cluster(context.invocation_metadata())
+            said = context.invocation_metadata()
+            check_names_cluster(said)
+            if named_caller(said) is not None:
+                # A node whose store is another than before may not speak for the one it was.
+                self._service.greet(read_handshake(said))
             return await self._calls.send_message(request, left)
 
         return await self._unary("SendMessage", send, request, context)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from raftify.config import Config
 from raftify.core.types import Message, Snapshot
 from raftify.errors import MalformedMessage, TransportError
 from raftify.records import SnapshotDescriptor, SnapshotSink
@@ -29,8 +30,9 @@ class SnapshotReceiver:
     Files are written by one thread of its own, so that an `abort` cannot overtake a `write`.
     """
 
-    def __init__(self, service: PeerService, logger: logging.Logger) -> None:
+    def __init__(self, service: PeerService, config: Config, logger: logging.Logger) -> None:
         self._service = service
+        self._config = config
         self._logger = logger
         self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="raftify-snapshot-in")
@@ -42,12 +44,29 @@ class SnapshotReceiver:
 
         Raises:
             MalformedMessage: what came is not what its header announced.
-            TransportError: nothing came for too long.
+            TransportError: nothing came for too long, or the whole takes too long.
             StorageError: it cannot be kept.
         """
+        allowed = self._config.snapshot_timeout
+        try:
+            async with asyncio.timeout(allowed):
+                return await self._receive(requests, handshake, to_id)
+        except TimeoutError:
+            raise TransportError(
+                f"a snapshot did not arrive within Config.snapshot_timeout ({allowed:g} s)"
+            ) from None
+
+    async def _receive(
+        self, requests: AsyncIterator[pb.SnapshotChunk], handshake: Handshake, to_id: int
+    ) -> pb.SnapshotReceipt:
         message, first = await _read_header(requests, handshake, to_id)
         assert message.snapshot is not None
         descriptor = SnapshotDescriptor.decode(message.snapshot.data)
+        if descriptor.size_bytes > self._config.max_snapshot_bytes:
+            raise MalformedMessage(
+                f"a snapshot of {descriptor.size_bytes} bytes was announced; "
+                f"Config.max_snapshot_bytes allows {self._config.max_snapshot_bytes}"
+            )
         run, thread = asyncio.get_running_loop().run_in_executor, self._thread
         arrival = Arrival(descriptor)
         try:

@@ -14,6 +14,7 @@ from raftify.core.types import Message
 from raftify.errors import MalformedMessage
 from raftify.wire import codec
 from raftify.wire import raft_service_pb2 as pb
+from raftify.wire.bounds import check_fields
 
 #: The most that a message's own fields (numbers, flags, tags) take beside entries and context.
 _FIXED_BYTES: Final = 128
@@ -25,6 +26,13 @@ _SHORT_OVERHEAD, _MEDIUM_OVERHEAD, _LONG_OVERHEAD = 2, 3, 6
 _CRC_TAG: Final = bytes([pb.MessageBatch.CRC32_FIELD_NUMBER << 3 | 5])
 _CRC_BYTES: Final = 4
 _SEAL_BYTES: Final = len(_CRC_TAG) + _CRC_BYTES
+#: A sender puts by far fewer into one batch, since `message_size` counts 128 bytes for each.
+_MOST_MESSAGES: Final = 8_192
+#: Entries in one batch, if nothing else is said, and the least that one takes there.
+MOST_ENTRIES: Final = 1 << 20
+_LEAST_ENTRY_BYTES: Final = 6
+#: The message that a snapshot begins with: a configuration and addresses, no entries and no state.
+_HEADER_BYTES: Final = 4 << 20
 
 
 def message_size(message: Message) -> int:
@@ -58,11 +66,12 @@ def pack_batch(messages: Sequence[Message]) -> bytes:
     return b"".join((body, _CRC_TAG, zlib.crc32(body).to_bytes(_CRC_BYTES, "little")))
 
 
-def unpack_batch(packed: bytes) -> list[Message]:
+def unpack_batch(packed: bytes, *, most_entries: int = MOST_ENTRIES) -> list[Message]:
     """Return the messages.
 
     Raises:
-        MalformedMessage: the checksum is wrong or missing, or a message cannot be read.
+        MalformedMessage: the checksum is wrong or missing, a message cannot be read, or there are
+            more messages or entries than a sender puts into one batch.
     """
     if packed[-_SEAL_BYTES:-_CRC_BYTES] != _CRC_TAG:
         raise MalformedMessage("a batch of messages does not end with its checksum")
@@ -73,7 +82,15 @@ def unpack_batch(packed: bytes) -> list[Message]:
             "a batch of messages was damaged on its way, its checksum is wrong: if this happens "
             "again, check memory and network of both machines and of what is between them"
         )
-    return [codec.message_from_wire(wire) for wire in codec.parse(pb.MessageBatch, packed).messages]
+    check_fields(packed, _MOST_MESSAGES, "a batch of messages")
+    messages = codec.parse(pb.MessageBatch, packed).messages
+    entries = sum([len(wire.entries) for wire in messages])
+    if entries > most_entries or entries * _LEAST_ENTRY_BYTES > len(packed):
+        raise MalformedMessage(
+            f"a batch of messages with {entries} entries in {len(packed)} bytes; a peer with these "
+            f"settings sends at most {most_entries}, of at least {_LEAST_ENTRY_BYTES} bytes each"
+        )
+    return [codec.message_from_wire(wire) for wire in messages]
 
 
 def first_chunk(message: Message) -> pb.SnapshotChunk:
@@ -90,6 +107,8 @@ def snapshot_message(chunk: pb.SnapshotChunk) -> Message:
     """
     if not chunk.header:
         raise MalformedMessage("a snapshot came without its header")
+    if len(chunk.header) > _HEADER_BYTES:
+        raise MalformedMessage(f"a snapshot came with a header of {len(chunk.header)} bytes")
     check_chunk(chunk)
     return codec.message_from_wire(codec.parse(pb.RawMessage, chunk.header))
 

@@ -132,6 +132,9 @@ class ServedNode:
     def origin(self) -> str:
         return ""
 
+    def is_member(self, node_id: int, incarnation: str) -> bool:
+        return False
+
     def greet(self, handshake: Handshake) -> None:
         raise AssertionError("nobody calls as a peer here")
 

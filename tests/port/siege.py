@@ -7,6 +7,7 @@ node that was its target must have lost nothing for good.
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -81,6 +82,7 @@ class Siege:
         cost.writes_during = len(during) / max(time.monotonic() - began, 0.01)
         cost.worst_write = max(during)
         cost.peak_mib = _peak(victim)
+        gc.collect()  # what the attacker has let go of holds connections until then
         cost.faults += await self._recovered(victim, before)
         cost.after_mib = _resident(victim)
         return cost

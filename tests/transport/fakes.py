@@ -132,6 +132,9 @@ class FakeNode:
     def origin(self) -> str:
         return self.cluster_origin
 
+    def is_member(self, node_id: int, incarnation: str) -> bool:
+        return self.known.get(node_id) == incarnation
+
     def greet(self, handshake: Handshake) -> None:
         if handshake.cluster_id != CLUSTER:
             raise PeerRefused(f"this is {CLUSTER!r}, not {handshake.cluster_id!r}")
