@@ -58,7 +58,7 @@ soak: $(BENCH) ## storage under damage, then an hour of steady load that must gr
 	@$(BIN)/python -m tests.soak.storage 20
 	@$(BIN)/python -m tests.soak.load $(ARGS)
 
-chaos: $(DEV) ## real processes under real faults, four minutes; ARGS="--cycles 500" is the full drill
+chaos: $(DEV) ## real processes under real faults, five minutes; ARGS="--cycles 500" is the full drill
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
 cli: $(RUN) ## the command line tool; ARGS="describe node 127.0.0.1:60061"

@@ -96,7 +96,23 @@ class Cluster:
         await machine.volume.close()
 
     async def start(self, machine: Machine, **settings: Any) -> None:
-        """Start the node; return when it is a member that answers."""
+        """Start the node; return when it is a member that answers.
+
+        Raises:
+            ChildFailed: it ended instead.
+        """
+        child = await self._spawn(machine, settings)
+        state = await child.call("state", timeout=SETTLE_SECONDS)
+        # From here on clients may ask it.
+        machine.child, machine.node_id = child, state["node_id"]
+
+    async def start_in_vain(self, machine: Machine, seconds: float) -> None:
+        """Start the node, and kill -9 it after `seconds`, however far it has come."""
+        child = await self._spawn(machine, {})
+        await asyncio.sleep(seconds)
+        await child.kill()
+
+    async def _spawn(self, machine: Machine, settings: dict[str, Any]) -> Child:
         arguments = [
             "--raft-addr", machine.address,
             "--log-dir", str(machine.log_dir),
@@ -106,15 +122,12 @@ class Cluster:
         others = [m for m in self.running() if m is not machine]
         if machine.node_id == 0 and others:
             arguments += ["--peer-addr", others[0].address]
-        child = await self.children.spawn(
+        return await self.children.spawn(
             "tests.chaos.node",
             *arguments,
             log=self.directory / f"{machine.name}.txt",
             under=self.network.prefix(machine.name),
         )
-        state = await child.call("state", timeout=SETTLE_SECONDS)
-        # From here on clients may ask it.
-        machine.child, machine.node_id = child, state["node_id"]
 
     async def kill(self, machine: Machine) -> None:
         """kill -9."""

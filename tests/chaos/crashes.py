@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+from examples.children import ChildFailed
+from tests.chaos.cluster import Machine, NotSettled
+from tests.chaos.partitions import partition
 from tests.chaos.scene import ELECTION_SECONDS, LONG, Scene
+
+JOIN_ATTEMPTS = 4
 
 
 async def kill(scene: Scene) -> None:
@@ -60,6 +65,43 @@ async def rolling_restart(scene: Scene) -> None:
         await scene.cluster.end(machine)
         await scene.cluster.start(machine)
         await scene.cluster.settled()
+
+
+async def kill_while_cut_off(scene: Scene) -> None:
+    """A minority is cut off, and another one is killed meanwhile; there may be no majority."""
+    await asyncio.gather(partition(scene), kill(scene))
+
+
+async def join_under_kills(scene: Scene) -> None:
+    """A machine joins; its node is killed on the way and starts again, while another is killed too.
+
+    Then one of the old machines leaves. A joiner that asks again must be given its id again.
+    """
+    cluster = scene.cluster
+    old = scene.random.choice(scene.machines())
+    new = await cluster.add_machine()
+    await cluster.start_in_vain(new, scene.random.uniform(0.5, 3.0))
+    victim = scene.random.choice(scene.others(new))
+    await asyncio.gather(_start_until_joined(scene, new), _restart(scene, victim))
+    await cluster.settled()
+    await old.node.call("leave", 20.0)
+    await cluster.remove_machine(old)
+
+
+async def _restart(scene: Scene, victim: Machine) -> None:
+    await scene.cluster.kill(victim)
+    await scene.cluster.start(victim)
+
+
+async def _start_until_joined(scene: Scene, machine: Machine) -> None:
+    """Start a node that joins, again where the one that it asked was killed."""
+    for _ in range(JOIN_ATTEMPTS):
+        try:
+            await scene.cluster.start(machine)
+        except ChildFailed:
+            continue
+        return
+    raise NotSettled(f"{machine.name} did not become a member in {JOIN_ATTEMPTS} attempts")
 
 
 async def replace_all(scene: Scene) -> None:

@@ -124,9 +124,20 @@ class Drill:
                         break
             finally:
                 await workload.end()
-            self.findings.counts = dict(workload.counts)
+            self._count(workload)
             if not self.findings.wrong:
                 await self._judge_writes(cluster, workload)
+
+    def _count(self, workload: Workload) -> None:
+        """Note how much was done, and whether it is enough to say anything."""
+        counts, findings = workload.counts, self.findings
+        findings.counts = dict(counts)
+        for done, failed in (
+            ("reads", "reads without answer"),
+            ("writes acknowledged", "writes of unknown outcome"),
+        ):
+            if counts[done] < counts[failed]:
+                findings.wrong.append(f"only {counts[done]} {done}, {counts[failed]} {failed}")
 
     async def _survives(self, scene: Scene, name: str, place: str) -> bool:
         """Bring a fault about, wait until all is well, check the history; say whether it is."""

@@ -12,6 +12,8 @@ FAULTS: dict[str, Fault] = {
     KILL: crashes.kill,
     "kill all": crashes.kill_all,
     "kill again and again": crashes.kill_again_and_again,
+    "kill while cut off": crashes.kill_while_cut_off,
+    "join under kills": crashes.join_under_kills,
     "pause leader": crashes.pause_leader,
     "pause others": crashes.pause_others,
     "partition": partitions.partition,

@@ -27,7 +27,7 @@ def summary(all_findings: Sequence[Findings]) -> dict[str, Any]:
     histories = sum((Counter(f.histories) for f in all_findings), Counter[str]())
     return {
         "faults": sum(len(f.incidents) for f in all_findings),
-        "kills": sum(i.fault.startswith("kill") for f in all_findings for i in f.incidents),
+        "kills": sum("kill" in i.fault for f in all_findings for i in f.incidents),
         **counts,
         "histories": dict(histories),
         "lost": sum(len(f.lost) for f in all_findings),
