@@ -108,10 +108,14 @@ class SimulatedCluster:
 
     async def join(self, through: SimulatedNode | None = None) -> SimulatedNode:
         """Let a new machine join by way of a member, by default the leader; return it."""
-        name = self._new_name()
-        node = SimulatedNode(self, 0, name, f"{name}:7000")
+        node = self.new_machine()
         await self.rejoin(node, through)
         return node
+
+    def new_machine(self) -> SimulatedNode:
+        """Return a machine with an empty disk, which has no id yet and does not run."""
+        name = self._new_name()
+        return SimulatedNode(self, 0, name, f"{name}:7000")
 
     async def rejoin(self, node: SimulatedNode, through: SimulatedNode | None = None) -> None:
         """Let `node`, whose disk is empty, join under a new id."""
@@ -143,7 +147,11 @@ class SimulatedCluster:
         host = Host(name, None)
 
         def connect(
-            address: str, _config: Config, *, cluster_id: str = "", to_id: int = 0
+            address: str,
+            config: Config,  # noqa: ARG001 - the signature is the client's
+            *,
+            cluster_id: str = "",
+            to_id: int = 0,
         ) -> SimulatedRemote:
             return SimulatedRemote(self.network, host, address, cluster_id=cluster_id, to_id=to_id)
 
@@ -285,7 +293,7 @@ class SimulatedCluster:
 
 
 def _silent() -> logging.Logger:
-    logger = logging.Logger("raftify.simulation")
+    logger = logging.Logger("raftify.simulation")  # noqa: LOG001 - one that nobody else has
     logger.addHandler(logging.NullHandler())
     logger.setLevel(logging.CRITICAL + 1)
     return logger

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import warnings
-from contextlib import suppress
+from asyncio import events
 from typing import Any
 
 #: How often a coroutine that waits in a `finally` is told again that it has ended.
@@ -13,20 +13,27 @@ _PATIENCE = 100
 
 
 def bury(loop: asyncio.AbstractEventLoop) -> None:
-    """Close every coroutine that `loop` has left, unheard.
+    """Close every coroutine that `loop`, which takes no callback any more, has left.
 
     Python has no way to free a coroutine without running its `finally` blocks. Here, after the end,
-    they can do no harm: the loop takes no callback, the disks and the network no call.
+    they can do no harm: nobody hears them.
     """
     logging_was_disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
+    outer = events._get_running_loop()
+    # What they begin in a `finally` needs one; it is buried in its turn.
+    events._set_running_loop(loop)
+    buried: set[asyncio.Task[Any]] = set()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for task in asyncio.all_tasks(loop):
-                task._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio's own
-                _close(task.get_coro())
+            while left := asyncio.all_tasks(loop) - buried:
+                buried |= left
+                for task in left:
+                    task._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio's own
+                    _close(task.get_coro())
     finally:
+        events._set_running_loop(outer)
         logging.disable(logging_was_disabled)
 
 
@@ -39,9 +46,3 @@ def _close(coroutine: Any) -> None:
         except BaseException:  # noqa: BLE001 - whatever it raises, nobody is there to hear it
             return
         return
-
-
-def forget(task: asyncio.Task[Any]) -> None:
-    """Take note of what `task` ended with, so that nobody is told that nobody asked."""
-    with suppress(asyncio.CancelledError):
-        task.exception()

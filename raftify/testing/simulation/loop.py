@@ -1,9 +1,9 @@
 """An event loop whose time jumps to the next timer, and whose callbacks belong to processes.
 
-A process can be killed between any two of its callbacks, that is at every `await`: none of its code
-runs after that, no `finally` and no `except`, as after kill -9. It can be paused, as by SIGSTOP, and
-its clock may run fast, slow, or jump. Nothing here depends on real time, on hashes or on addresses:
-what runs next follows from what was asked for, in the order in which it was.
+A process can be killed between any two of its callbacks, that is at every `await`: none of its
+code runs after that, no `finally` and no `except`, as after kill -9. It can be paused, as by
+SIGSTOP, and its clock may run fast, slow, or jump. Nothing here depends on real time, on hashes or
+on addresses: what runs next follows from what was asked for, in the order in which it was.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import heapq
 import sys
 from asyncio import events
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextvars import Context, copy_context
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 from raftify.testing.simulation.graveyard import bury
 from raftify.testing.simulation.handles import SimulatedHandle, SimulatedTask, SimulatedTimer
@@ -23,6 +23,7 @@ from raftify.testing.simulation.pacing import collected_here
 from raftify.testing.simulation.process import CURRENT, Process
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 #: So many callbacks at one moment are an endless loop.
 MAX_AT_ONE_MOMENT = 500_000
@@ -34,13 +35,14 @@ class Deadlock(RuntimeError):
     """Nothing is ready and no timer is set: what is waited for will never happen."""
 
 
-class SimulatedLoop(asyncio.AbstractEventLoop):
+class SimulatedLoop(asyncio.BaseEventLoop):
     """Runs callbacks in virtual time, on the thread that calls it, without input or output.
 
     `failure`, once set by `fail`, ends the run: the error leaves `run_until_complete`.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.now = 0.0
         self._ready: deque[asyncio.Handle] = deque()
         self._timers: list[tuple[float, int, SimulatedTimer]] = []
@@ -124,7 +126,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         return process.local_time(self.now)
 
     def call_soon(
-        self, callback: Callable[..., Any], *args: Any, context: Context | None = None
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
         handle = SimulatedHandle(
             callback, args, self, copy_context() if context is None else context
@@ -137,8 +139,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     def call_later(
         self,
         delay: float,
-        callback: Callable[..., Any],
-        *args: Any,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         return self.call_at(self.time() + delay, callback, *args, context=context)
@@ -146,8 +148,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     def call_at(
         self,
         when: float,
-        callback: Callable[..., Any],
-        *args: Any,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         timer = SimulatedTimer(
@@ -160,7 +162,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         return timer
 
     def arrange(
-        self, process: Process | None, delay: float, callback: Callable[..., Any], *args: Any
+        self, process: Process | None, delay: float, callback: Callable[[*Ts], object], *args: *Ts
     ) -> asyncio.TimerHandle:
         """Call as a part of `process` after `delay` seconds of virtual time, whatever its clock.
 
@@ -173,6 +175,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         return timer
 
     def _add_timer(self, when: float, timer: SimulatedTimer) -> None:
+        if self._closed:
+            return
         self._timer_number += 1
         timer.is_scheduled = True
         heapq.heappush(self._timers, (when, self._timer_number, timer))
@@ -193,7 +197,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     def create_task(
         self,
-        coro: Coroutine[Any, Any, T],
+        coro: Generator[Any, None, T] | Coroutine[Any, Any, T],
         *,
         name: object = None,
         context: Context | None = None,
@@ -208,7 +212,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         return task
 
     def run_in_executor(
-        self, executor: Any, func: Callable[..., T], *args: Any
+        self, executor: Any, func: Callable[[*Ts], T], *args: *Ts
     ) -> asyncio.Future[T]:
         """Call `func` on the loop itself: threads have no place in virtual time."""
         future: asyncio.Future[T] = self.create_future()
@@ -218,7 +222,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
                 return
             try:
                 future.set_result(func(*args))
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - it is the caller's
                 future.set_exception(error)
 
         self.call_soon(work)
@@ -277,7 +281,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
                 handle._context.run(handle._callback, *handle._args)
             except (SystemExit, KeyboardInterrupt):
                 raise
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - as asyncio does
                 what = {"message": f"exception in {handle!r}", "exception": error}
                 self.call_exception_handler(what)
             if self._failure is not None:
@@ -333,7 +337,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     def _finish_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
         process = CURRENT.get()
         if self._running and (process is None or process.alive):
-            self.call_soon(lambda: self.create_task(generator.aclose()))  # type: ignore[arg-type]
+            self.call_soon(lambda: self.create_task(generator.aclose()))
 
     # -- the rest of an event loop ----------------------------------------------------------
 

@@ -349,6 +349,8 @@ class _Exchange:
     def _fail(self, error: Broken) -> None:
         if not self.future.done():
             self.future.set_exception(error)
+            # Who has given up meanwhile need not look at it.
+            self.future.exception()
 
 
 def flip_bit(data: bytes, random: Random) -> bytes:

@@ -1,4 +1,4 @@
-"""One simulated machine: its disk, its clock, and the process of the real runtime that runs on it."""
+"""One simulated machine: its disk, its clock, and the process of the real runtime on it."""
 
 from __future__ import annotations
 

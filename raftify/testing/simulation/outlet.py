@@ -280,7 +280,7 @@ class _Resumed:
         while True:
             try:
                 yield waiting_for
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - it is for the coroutine
                 waiting_for = self._begun.throw(error)
                 continue
             try:

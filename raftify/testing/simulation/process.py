@@ -29,7 +29,7 @@ class Process:
         self.on_fuse: Callable[[], None] | None = None
         #: Callbacks that were due while it was paused.
         self.held: deque[asyncio.Handle] = deque()
-        #: Set where the loop must look twice before it runs a callback: dead, paused or with a fuse.
+        #: Set where the loop must look twice before it runs a callback: dead, paused, or a fuse.
         self.unusual = False
         self.rate = 1.0
         self._offset = 0.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from raftify.config import Config
 from raftify.errors import (
@@ -26,9 +26,6 @@ from raftify.transport.remote_node import GrpcRemoteNode
 from raftify.wire import codec
 from raftify.wire import raft_service_pb2 as pb
 from raftify.wire.errors_codec import decode_error, encode_error
-
-_Q = TypeVar("_Q")
-_A = TypeVar("_A")
 
 _ANSWER, _ERROR = b"+", b"-"
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
