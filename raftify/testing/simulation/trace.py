@@ -3,120 +3,110 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
 from hashlib import sha256
-from typing import ClassVar
+from typing import NamedTuple, TypeAlias
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened at `time`, in seconds of virtual time."""
-
-    kind: ClassVar[str] = "event"
-
-    time: float
-
-    def text(self) -> str:
-        """Return the event as one line."""
-        values = [f"{f.name}={getattr(self, f.name)}" for f in fields(self) if f.name != "time"]
-        return f"{self.time:12.6f}  {self.kind:<9} {' '.join(values)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Started(Event):
+class Started(NamedTuple):
     """A process was started on a node's disk."""
 
-    kind: ClassVar[str] = "start"
+    time: float
     node: str
     node_id: int
     incarnation: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ended(Event):
+class Ended(NamedTuple):
     """A process ended: "crash", "stop", or the name of the error it ended with."""
 
-    kind: ClassVar[str] = "end"
+    time: float
     node: str
     how: str
 
 
-@dataclass(frozen=True, slots=True)
-class RoleChanged(Event):
+class RoleChanged(NamedTuple):
     """A node became follower, candidate or leader, or went to another term."""
 
-    kind: ClassVar[str] = "role"
+    time: float
     node: str
     role: str
     term: int
 
 
-@dataclass(frozen=True, slots=True)
-class Committed(Event):
+class Committed(NamedTuple):
     """A node learned that everything up to `index` is committed."""
 
-    kind: ClassVar[str] = "commit"
+    time: float
     node: str
     index: int
 
 
-@dataclass(frozen=True, slots=True)
-class Applied(Event):
+class Applied(NamedTuple):
     """A state machine got the entries from `first` to `last`."""
 
-    kind: ClassVar[str] = "apply"
+    time: float
     node: str
     first: int
     last: int
 
 
-@dataclass(frozen=True, slots=True)
-class Restored(Event):
+class Restored(NamedTuple):
     """A state machine was replaced by a snapshot that ends at `index`."""
 
-    kind: ClassVar[str] = "restore"
+    time: float
     node: str
     index: int
 
 
-@dataclass(frozen=True, slots=True)
-class Sent(Event):
-    """A message left its node. `packet` numbers what travels together."""
+class Sent(NamedTuple):
+    """A packet left its node: `what` is in it, `number` is its own in this run."""
 
-    kind: ClassVar[str] = "send"
+    time: float
     source: str
     target: str
-    packet: int
+    number: int
     what: str
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered(Event):
-    """A packet arrived, `late` seconds after it was sent."""
+class Delivered(NamedTuple):
+    """A packet arrived; one that was duplicated does so twice."""
 
-    kind: ClassVar[str] = "deliver"
+    time: float
     source: str
     target: str
-    packet: int
+    number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped(Event):
+class Dropped(NamedTuple):
     """A packet did not arrive, or was refused; `why` says so."""
 
-    kind: ClassVar[str] = "drop"
+    time: float
     source: str
     target: str
-    packet: int
+    number: int
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Fault(Event):
+class Fault(NamedTuple):
     """Somebody did something to a node or to the network."""
 
-    kind: ClassVar[str] = "fault"
+    time: float
     what: str
+
+
+#: Whatever can happen; all times are virtual, in seconds.
+Event: TypeAlias = (
+    Started
+    | Ended
+    | RoleChanged
+    | Committed
+    | Applied
+    | Restored
+    | Sent
+    | Delivered
+    | Dropped
+    | Fault
+)
 
 
 class Trace:
@@ -135,16 +125,20 @@ class Trace:
     def add(self, event: Event) -> None:
         """Append `event`."""
         self.count += 1
-        self._hash.update(repr(event).encode())
+        # The tuple's own form: the one with names takes four times as long.
+        self._hash.update(tuple.__repr__(event).encode())
         self._events.append(event)
-        if self._keep is not None and len(self._events) > 2 * self._keep:
-            del self._events[: -self._keep]
+        if self._keep is not None and len(self._events) >= 2 * self._keep + 1000:
+            del self._events[: len(self._events) - self._keep]
 
     def __iter__(self) -> Iterator[Event]:
-        return iter(self._events)
+        return iter(self.events())
 
-    def __len__(self) -> int:
-        return len(self._events)
+    def events(self) -> list[Event]:
+        """Return what is kept."""
+        if self._keep is None:
+            return list(self._events)
+        return self._events[max(len(self._events) - self._keep, 0) :]
 
     def digest(self) -> str:
         """Return a hash of everything that happened: two runs with the same are the same run."""
@@ -152,4 +146,30 @@ class Trace:
 
     def text(self) -> str:
         """Return the events that were kept, a line each."""
-        return "".join(f"{event.text()}\n" for event in self._events)
+        return "".join(f"{text_of(event)}\n" for event in self)
+
+
+def text_of(event: Event) -> str:
+    """Return an event as one line."""
+    time = f"{event.time:12.6f}"
+    match event:
+        case Started(_, node, node_id, incarnation):
+            return f"{time}  {node:<8} starts as node {node_id}, process {incarnation}"
+        case Ended(_, node, how):
+            return f"{time}  {node:<8} ends: {how}"
+        case RoleChanged(_, node, role, term):
+            return f"{time}  {node:<8} is {role} in term {term}"
+        case Committed(_, node, index):
+            return f"{time}  {node:<8} commit is {index}"
+        case Applied(_, node, first, last):
+            return f"{time}  {node:<8} applies {first} to {last}"
+        case Restored(_, node, index):
+            return f"{time}  {node:<8} restores the snapshot of {index}"
+        case Sent(_, source, target, number, what):
+            return f"{time}  {source} -> {target}  #{number} {what}"
+        case Delivered(_, source, target, number):
+            return f"{time}  {source} -> {target}  #{number} arrives"
+        case Dropped(_, source, target, number, why):
+            return f"{time}  {source} -> {target}  #{number} lost: {why}"
+        case Fault(_, what):
+            return f"{time}  FAULT    {what}"
