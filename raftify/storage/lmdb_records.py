@@ -52,7 +52,7 @@ def put_record(
         record = schema.pack_record(key, value)
         txn.put(key, record, db=env.meta_db)
         added_up += schema.checksum_of(record)
-    return replace(seal, records=added_up & 0xFFFFFFFF)
+    return schema.Seal(seal.chain, added_up & 0xFFFFFFFF)
 
 
 def get_record(env: Environment, txn: Transaction, key: bytes) -> bytes | None:

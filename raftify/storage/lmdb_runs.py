@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
@@ -128,7 +127,7 @@ def change_log(
         for key, value in schema.pack_runs(change.entries[0].index, encoded, sizes, chain):
             txn.put(key, value, append=True, db=env.log_db)
             chain = schema.checksum_of(value)
-    return sizes, replace(seal, chain=chain)
+    return sizes, schema.Seal(chain, seal.records)
 
 
 def encode_entries(entries: Sequence[Entry]) -> list[bytes]:

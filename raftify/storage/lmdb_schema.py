@@ -27,7 +27,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 from raftify.core.types import Entry, HardState
 from raftify.errors import MalformedMessage, StorageDamaged
@@ -76,8 +76,7 @@ def unpack_key(key: bytes, where: object) -> int:
     return index
 
 
-@dataclass(frozen=True, slots=True)
-class Seal:
+class Seal(NamedTuple):
     """What the record `state` vouches for: that the others are those of its own time."""
 
     #: Checksum of the last run, or of what it was when the log became empty.
@@ -86,8 +85,7 @@ class Seal:
     records: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class StateRecord:
+class StateRecord(NamedTuple):
     """What is in the record `state`. Of `state`, membership and snapshot are not set."""
 
     state: LogState

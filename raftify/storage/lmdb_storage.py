@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import BinaryIO, Final, TypeVar
 
 from raftify.config import Config
 from raftify.core.types import NO_LIMIT, Entry, RaftState, Snapshot
-from raftify.errors import StorageError
+from raftify.errors import ConfigError, StorageError
 from raftify.peers import Membership
 from raftify.records import SnapshotSink
 from raftify.storage import lmdb_records as records
@@ -107,8 +108,13 @@ class LmdbStorage(StableStorage):
             StorageTooNew: a newer version of this package wrote it.
             StorageDamaged: it is not whole; nothing was changed.
             StorageFull: there is no room.
+            ConfigError: an argument is not what it should be.
         """
-        config = config or Config()
+        config = Config() if config is None else config
+        if not isinstance(config, Config):
+            raise ConfigError(f"config is {type(config).__name__}, no Config")
+        if log_dir is not None and not isinstance(log_dir, str | os.PathLike):
+            raise ConfigError(f"log_dir is a path, not {type(log_dir).__name__}")
         logger = logger or logging.getLogger("raftify.storage")
         path = Path(log_dir if log_dir is not None else config.log_dir)
         directory = LogDirectory.open(path, config.lmdb_map_size)

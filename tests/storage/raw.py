@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import lmdb
@@ -33,7 +32,7 @@ def _renumber_state(txn: lmdb.Transaction[bytes], meta: Database) -> None:
     record = txn.get(schema.STATE_KEY, db=meta)
     if record is not None:
         state = schema.decode_state(record[schema.CRC_BYTES :])
-        txn.put(schema.STATE_KEY, pack_state(replace(state, txn_id=txn.id())), db=meta)
+        txn.put(schema.STATE_KEY, pack_state(state._replace(txn_id=txn.id())), db=meta)
 
 
 def pack_state(state: schema.StateRecord) -> bytes:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import lmdb
@@ -157,7 +156,7 @@ def test_a_commit_beyond_the_end_of_the_log_is_damage(tmp_path: Path) -> None:
     make_store(tmp_path).close()
     state = schema.decode_state(get_raw(tmp_path, schema.META_DB, schema.STATE_KEY)[4:])
     state.state.hard_state.commit = 99
-    put_record(tmp_path, schema.STATE_KEY, pack_state(replace(state, txn_id=state.txn_id + 1)))
+    put_record(tmp_path, schema.STATE_KEY, pack_state(state._replace(txn_id=state.txn_id + 1)))
     with pytest.raises(StorageDamaged, match="committed up to 99 and ends at 19"):
         LmdbStorage.create(tmp_path)
 

@@ -50,11 +50,10 @@ def test_a_million_entries_are_opened_in_no_time(tmp_path: Path) -> None:
     append_raw(tmp_path, schema.LOG_DB, ((key, run) for key in keys))
     before = get_raw(tmp_path, schema.META_DB, schema.STATE_KEY)
     state = schema.decode_state(before[schema.CRC_BYTES :])
-    state = replace(
-        state,
+    state = state._replace(
         state=replace(state.state, last_index=1_000_001),
         runs=1_000_000,
-        seal=replace(state.seal, chain=schema.checksum_of(run)),
+        seal=state.seal._replace(chain=schema.checksum_of(run)),
         # Two transactions later: of that which appended, and of this one.
         txn_id=state.txn_id + 2,
     )
