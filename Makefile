@@ -54,8 +54,9 @@ bench: $(BENCH) ## measure writes per second; ARGS="--profile" shows where a lea
 bench-core: $(RUN) ## measure the core alone: entries per second, and the cost of a tick
 	@$(BIN)/python -m benchmarks.core $(ARGS)
 
-soak: $(BENCH) ## storage under damage, then an hour of steady load that must grow nothing; ARGS="--minutes 3" is a trial
+soak: $(BENCH) ## storage under damage, the port under attack, then an hour of steady load that must grow nothing; ARGS="--minutes 3" is a trial
 	@$(BIN)/python -m tests.soak.storage 20
+	@$(BIN)/python -m tests.soak.port --minutes 10
 	@$(BIN)/python -m tests.soak.load $(ARGS)
 
 chaos: $(DEV) ## real processes under real faults, five minutes; ARGS="--cycles 500" is the full drill

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from raftify.client import create_client
 from raftify.config import Config
 from raftify.core.types import ConfChangeSingle, ConfChangeType, ConfChangeV2
-from raftify.errors import JoinRejected, OutcomeUnknown, PendingConfChange
+from raftify.errors import ConfigError, JoinRejected, OutcomeUnknown, PendingConfChange
 from raftify.node.local_state import LocalState, RunningState
 from raftify.node.raft_node import RaftNode
 from raftify.peers import Address, ClusterJoinTicket, Peer
@@ -55,7 +55,14 @@ def own_ticket(state: LocalState, tickets: Sequence[ClusterJoinTicket]) -> Clust
 
     Raises:
         JoinRejected: there is none, or one is for another cluster or address.
+        ConfigError: what was given are no tickets.
     """
+    if not isinstance(tickets, Sequence) or not all(
+        isinstance(ticket, ClusterJoinTicket) for ticket in tickets
+    ):
+        raise ConfigError(
+            f"join_cluster takes a list of tickets from Raft.request_id, not {tickets!r:.60}"
+        )
     own = [ticket for ticket in tickets if ticket.reserved_id == state.node_id]
     if not own:
         raise JoinRejected(

@@ -57,6 +57,10 @@ def create_client(
     Raises:
         ConfigError: an address cannot be read, or the timeout is no time.
     """
+    if not isinstance(addr, Iterable):
+        raise ConfigError(
+            f"a client is given 'host:port' or several of them, not {type(addr).__name__}"
+        )
     given = [addr] if isinstance(addr, str) else list(addr)
     if not given:
         raise ConfigError("a client needs the address of at least one member of the cluster")

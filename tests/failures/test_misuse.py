@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from raftify.client import create_client
 from raftify.core.types import ConfChangeSingle, ConfChangeType, ConfChangeV2
 from raftify.errors import (
     ConfChangeRejected,
@@ -162,3 +163,20 @@ async def test_impossible_requests(tmp_path: Path) -> None:
         with pytest.raises(JoinRejected, match="is the address of node 1"):
             await Raft.request_id(cluster.nodes[1].address, cluster.nodes[1].address)
         assert await raft.propose(b"x") == b"x:1"
+
+
+@pytest.mark.parametrize("wrong", [5, b"logs", ["logs"]])
+def test_a_directory_that_is_no_path(wrong: Any) -> None:
+    with pytest.raises(ConfigError, match="log_dir"):
+        LmdbStorage.create(wrong)
+
+
+def test_a_store_with_a_config_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no Config"):
+        LmdbStorage.create(tmp_path, {"cluster_id": "x"})  # type: ignore[arg-type]  # that is the test
+
+
+@pytest.mark.parametrize("wrong", [None, 5, [5], []])
+def test_a_client_of_no_address(wrong: Any) -> None:
+    with pytest.raises(ConfigError):
+        create_client(wrong)

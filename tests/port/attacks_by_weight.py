@@ -33,7 +33,7 @@ MIB = 1 << 20
 #: Just under and just over Config.max_grpc_message_bytes.
 UNDER, OVER = 63 * MIB, 65 * MIB
 #: Seconds for which what is held is held.
-HOLD = 3.0
+HOLD = 2.0
 Both = grpc.aio.StreamStreamCall[bytes, bytes]
 STREAMING = ("Messages", "InstallSnapshot", "ProposeStream")
 

@@ -27,8 +27,9 @@ Attack = Callable[[Target, Random], Awaitable[None]]
 SETTINGS = {"tick_interval": 0.1}
 #: Seconds that a node may take to give back what an attack held.
 RECOVERY = 20.0
-#: What stays with a node of an attack: allocators keep some, and gRPC's pools.
-DESCRIPTORS_LEFT, TASKS_LEFT = 8, 4
+#: What may stay with a node: connections that others have made meanwhile, and the strangers whom it
+#: remembers and calls back, sixteen at most.
+DESCRIPTORS_LEFT, TASKS_LEFT = 8, 24
 MIB = 1 << 20
 
 
@@ -73,7 +74,7 @@ class Siege:
         before = [await _stand(node) for node in self.cluster.nodes]
         cost.before_mib = _resident(victim)
         _reset_peak(victim)
-        cost.writes_before, _ = await self._pace(1.0)
+        cost.writes_before, _ = await self._pace(0.5)
         began, mark = time.monotonic(), len(self.latencies)
         await asyncio.gather(attack(target, random), return_exceptions=False)
         cost.seconds = time.monotonic() - began
