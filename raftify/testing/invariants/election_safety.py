@@ -20,6 +20,9 @@ class ElectionSafety(Invariant):
         core = node.raft
         if core is None or core.role is not Role.LEADER:
             return
+        if node.disk.hard_state.term < core.term:
+            # A sole voter elects itself before that is durable; it tells nobody until it is.
+            return
         who = (node.id, node.incarnation)
         first = self._leaders.setdefault(core.term, who)
         if first != who:

@@ -20,12 +20,23 @@ class LogMatching(LogInvariant):
     def __init__(self, watch: Watch | None = None) -> None:
         super().__init__(watch)
         self._seen: dict[tuple[int, int], tuple[int, Entry | None]] = {}
+        #: Of nodes whose term is not durable yet: the process, and the first index to look at then.
+        self._early: dict[int, tuple[int, int]] = {}
 
     def on_log(self, node: NodeView, step: Step) -> None:
         """Compare each new entry with what any log ever had there."""
-        log = step.log
-        for index in range(step.first_changed, log.last + 1):
+        log, durable = step.log, node.disk.hard_state.term
+        first = step.first_changed
+        incarnation, early = self._early.pop(node.id, (0, 0))
+        if incarnation == node.incarnation:
+            first = max(min(first, early), log.first)
+        for index in range(first, log.last + 1):
             term, entry = log.term(index) or 0, log.entry(index)
+            if term > durable:
+                # A sole voter leads before its term is durable. Until then nobody hears of what it
+                # appends, and after a crash it appends something else.
+                self._early[node.id] = (node.incarnation, index)
+                return
             before = log.term(index - 1) or 0
             self._compare(node, (index, term), before, entry)
 

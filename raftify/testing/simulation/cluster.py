@@ -218,6 +218,7 @@ class SimulatedCluster:
         """End every fault of network, clocks, pauses and stalls; start what is down elsewhere."""
         self.network.heal()
         for node in self.running():
+            node.defuse()
             node.resume()
             node.unstall()
 

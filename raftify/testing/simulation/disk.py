@@ -109,7 +109,8 @@ class SimulatedDisk:
             self._folder.lose_power(self._random)
 
     def crash_after(self, operations: int, then: Callable[[], None] | None = None) -> None:
-        """Let the power be lost in the write number `operations` from now; 0 is the next one.
+        """Let the power be lost in the write number `operations` from now; 0 is the next one, and
+        -1 stands for never.
 
         A write is a commit, or a change, sync or new name of a file. That one is done, or not.
         The call that made it raises ProcessIsDead, after `then` was called.

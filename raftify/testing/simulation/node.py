@@ -206,6 +206,13 @@ class SimulatedNode:
         if self.running:
             self.storage.crash_after(writes, self.crash)
 
+    def defuse(self) -> None:
+        """Take back a `crash_after` or `crash_in_write` that has not happened yet."""
+        if self.process is not None:
+            self.process.defuse()
+            if self.storage.is_open:
+                self.storage.crash_after(-1)
+
     async def stop(self) -> None:
         """End orderly, as `Raft.quit` does; the node stays a member."""
         if self.running:

@@ -73,6 +73,11 @@ class Process:
         self._floor = float("-inf")
         self.has_own_clock = True
 
+    def defuse(self) -> None:
+        """Let nothing happen after so many callbacks any more."""
+        self.fuse = self.on_fuse = None
+        self.look()
+
     def look(self) -> None:
         """Say anew whether the loop must look twice."""
         self.unusual = not self.alive or self.paused or self.fuse is not None

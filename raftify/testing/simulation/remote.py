@@ -73,6 +73,8 @@ class SimulatedRemote(GrpcRemoteNode):
         for future in list(self._open):
             if not future.done():
                 future.set_exception(Broken("the connection was closed on this side", sent=True))
+                # Who has given up already need not look at it.
+                future.exception()
 
     def propose(self, data: bytes, *, timeout: float) -> asyncio.Future[bytes]:
         loop = asyncio.get_running_loop()

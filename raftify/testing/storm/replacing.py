@@ -10,8 +10,9 @@ from raftify.errors import (
     ConfChangeRejected,
     IncarnationMismatch,
     NodeRemoved,
+    PeerRefused,
     RaftifyError,
-    StorageDamaged,
+    StorageError,
 )
 from raftify.peers import Peers
 from raftify.testing.simulation.node import SimulatedNode
@@ -24,9 +25,9 @@ async def damage(scene: Scene, node: SimulatedNode, random: Random) -> None:
     kind = random.choice(["wipe", "wipe", "tear", "flip bit"])
     scene.count(f"disk: {kind}")
     machine.held = True
+    scene.invariants.forget(node.id)
     if kind == "wipe":
         node.wipe()
-        scene.invariants.forget(node.id)
         if random.random() < 0.5:
             await come_back_under_the_old_id(scene, node)
         return
@@ -51,12 +52,11 @@ async def _look_at_damage(scene: Scene, node: SimulatedNode) -> None:
         # What is damaged may be read later, or never: an old snapshot, an entry about to go.
         scene.ends["damaged disk: started"] += 1
         await asyncio.sleep(2)
-        if node.running:
-            node.crash()
-        elif not isinstance(node.failure, StorageDamaged):
-            scene.ends[f"damaged disk: {name_of(node.failure)}" if node.failure else "?"] += 1
+        if node.failure is not None:
+            scene.ends[f"damaged disk: {name_of(node.failure)}"] += 1
+            if not isinstance(node.failure, StorageError | PeerRefused):
+                scene.fail(f"{node} with a damaged disk ended badly", node.failure)
     node.wipe()
-    scene.invariants.forget(node.id)
 
 
 async def come_back_under_the_old_id(scene: Scene, node: SimulatedNode) -> None:
@@ -80,7 +80,6 @@ async def come_back_under_the_old_id(scene: Scene, node: SimulatedNode) -> None:
         scene.fail(f"{node} with an empty disk ended with {node.failure!r}, and not refused")
     scene.ends[f"empty disk: {name_of(node.failure) if node.failure else 'no word'}"] += 1
     node.wipe()
-    scene.invariants.forget(node.id)
 
 
 def _known_membership(scene: Scene, node: SimulatedNode) -> Peers | None:

@@ -74,15 +74,16 @@ def summary(reports: list[StormReport]) -> str:
     hours = sum(report.seconds for report in reports) / 3600
     cpu = sum(report.cpu_seconds for report in reports)
     recoveries = sorted(report.recovery for report in reports if not report.error) or [0.0]
+    middle = recoveries[len(recoveries) // 2]
+    worst = max((report.worst_gap for report in reports), default=0.0)
     lines = [
         f"{len(reports)} seeds, {hours:.2f} simulated hours in {cpu:.0f} s of processor time",
         f"operations: {_listed(operations)}",
         f"faults: {_listed(faults)}",
         f"packets: {_listed(packets)}",
         f"nodes that ended by themselves: {_listed(ends)}",
-        f"unavailable {sum(r.unavailable for r in reports):.0f} s in all, worst gap "
-        + f"{max((r.worst_gap for r in reports), default=0.0):.1f} s; after the last fault back in "
-        + f"{recoveries[len(recoveries) // 2]:.1f} s (median), {recoveries[-1]:.1f} s (worst)",
+        f"unavailable {sum(r.unavailable for r in reports):.0f} s in all, worst gap {worst:.1f} s",
+        f"after the last fault back in {middle:.1f} s (median), {recoveries[-1]:.1f} s (worst)",
         f"histories too hard to judge: {sum(report.undecided for report in reports)}",
         f"failed seeds: {', '.join(failed) or 'none'}",
     ]
