@@ -12,13 +12,23 @@ import pytest
 from raftify.config import Config
 from raftify.core.types import Message, MessageType
 from raftify.errors import MalformedMessage, Overloaded, PeerRefused, RaftifyError, TransportError
-from raftify.transport import connect, malformed, snapshot_receiver
+from raftify.transport import channel_options, connect, malformed, snapshot_receiver
 from raftify.transport.channel_options import most_connections
 from raftify.transport.handshake import Metadata, is_accepted, peer_metadata
 from raftify.transport.interface import Handshake
 from raftify.transport.status import outcome_of, typed_error_in, write
 from raftify.wire import raft_service_pb2 as pb
 from raftify.wire.framing import first_chunk, pack_batch
+from tests.port.raw_http2 import (
+    ACK,
+    END_HEADERS,
+    HEADERS,
+    PREFACE,
+    SETTINGS,
+    RawConnection,
+    frame,
+    request_headers,
+)
 from tests.transport.fakes import (
     CLUSTER,
     PATIENCE,
@@ -270,3 +280,37 @@ class TestConnections:
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         assert most_connections(Config()) <= max(files - 200, 64)
         assert most_connections(Config(max_connections=7)) == 7
+
+    async def test_one_that_says_nothing_is_closed(
+        self, machines: Machines, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(channel_options, "_HANDSHAKE_MS", 300)
+        one = await machines.start(1)
+        connection = await RawConnection.open(one.address, preface=False)
+        async with asyncio.timeout(PATIENCE):
+            await connection.closed()
+        await connection.close()
+
+    async def test_one_without_a_call_is_closed_and_the_next_call_opens_another(
+        self, machines: Machines, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(channel_options, "_IDLE_MS", 1_000)
+        one = await machines.start(1)
+        remote = connect(one.address, Config())
+        assert await remote.read_index(timeout=5) == 77
+        connection = await RawConnection.open(one.address)
+        async with asyncio.timeout(PATIENCE):
+            await connection.closed()
+        await connection.close()
+        assert await remote.read_index(timeout=5) == 77
+        await remote.close()
+
+    async def test_one_that_does_not_answer_pings_is_closed(self, machines: Machines) -> None:
+        one = await machines.start(1)
+        host, _, port = one.address.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(PREFACE + frame(SETTINGS, 0, 0, b"") + frame(SETTINGS, ACK, 0, b""))
+        writer.write(frame(HEADERS, END_HEADERS, 1, request_headers("ProposeStream")))
+        async with asyncio.timeout(PATIENCE):
+            await reader.read()
+        writer.close()
