@@ -41,7 +41,6 @@ _DAMAGE = (
     lmdb.InvalidError,
     lmdb.VersionMismatchError,
     lmdb.IncompatibleError,
-    lmdb.PanicError,
 )
 
 
@@ -191,6 +190,11 @@ class LmdbEnvironment:
             return StorageDamaged(
                 f"cannot {doing} {self.path}: {error}. Restore a backup, or give the node an "
                 "empty directory and a new id"
+            )
+        if isinstance(error, lmdb.PanicError):
+            return StorageError(
+                f"cannot {doing} {self.path}: {error}. The disk failed in the middle of an earlier "
+                "write, which is there as a whole or not at all: mend the disk and start again"
             )
         if isinstance(error, lmdb.MemoryError):
             return StorageError(

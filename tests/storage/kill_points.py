@@ -10,6 +10,7 @@ name of a snapshot, the removal of the old one. No handler runs, as by kill -9.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import platform
 import signal
@@ -22,9 +23,10 @@ from random import Random
 from typing import Final
 
 from raftify.config import Config
-from raftify.storage import LmdbStorage, LogReader, MemStorage
-from tests.storage.crash_writer import describe, take_step
-from tests.storage.making import IDENTITY, MEMBERS
+from raftify.errors import StorageError
+from raftify.storage import LmdbStorage, LogReader, MemStorage, WriteBatch
+from raftify.testing.storage_suite.steps import describe, take_step
+from tests.storage.making import IDENTITY, MEMBERS, make_entries
 
 _NUMBERS: Final = {
     "x86_64": {
@@ -51,7 +53,7 @@ _NUMBERS: Final = {
 
 _NO_NEW_PRIVILEGES, _SET_SECCOMP, _FILTER = 38, 22, 2
 _LOAD, _IF_EQUAL, _IF_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
-_ALLOW, _KILL = 0x7FFF0000, 0x80000000
+_ALLOW, _KILL, _FAIL = 0x7FFF0000, 0x80000000, 0x00050000
 _INSTRUCTION: Final = struct.Struct("HBBI")
 #: LMDB writes so much of a meta page; a page has 4096.
 _META_BYTES: Final = 120
@@ -69,8 +71,8 @@ class Point:
     at_least: int = 0
     exactly: bool = False
 
-    def program(self) -> bytes:
-        """Return the filter that ends the process there."""
+    def program(self, error: int) -> bytes:
+        """Return the filter that ends the process there, or lets the call fail with `error`."""
         compare = _IF_EQUAL if self.exactly else _IF_AT_LEAST
         instructions = [
             (_LOAD, 0, 0, 0),
@@ -78,7 +80,7 @@ class Point:
             # The low half of an argument, on little-endian machines.
             (_LOAD, 0, 0, 16 + 8 * self.argument),
             (compare, 0, 1, self.at_least),
-            (_RETURN, 0, 0, _KILL),
+            (_RETURN, 0, 0, _FAIL | error if error else _KILL),
             (_RETURN, 0, 0, _ALLOW),
         ]
         return b"".join(_INSTRUCTION.pack(*one) for one in instructions)
@@ -113,10 +115,13 @@ def is_possible() -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGSYS
 
 
-def die_at(point: Point) -> None:
-    """Let this thread's process end at the next such call; there is no way back."""
+def die_at(point: Point, error: int = 0) -> None:
+    """Let this thread's process end at the next such call, or each of them fail with `error`.
+
+    There is no way back.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
-    code = point.program()
+    code = point.program(error)
     buffer = ctypes.create_string_buffer(code, len(code))
     length = len(code) // _INSTRUCTION.size
     header = struct.pack("HxxxxxxQ", length, ctypes.addressof(buffer))
@@ -190,6 +195,52 @@ def _write_until_dead(directory: Path, step: int, before: int, point: Point) -> 
     return int(reported[-1]) if reported else step - 1, code != 0
 
 
+def try_errors(directory: Path) -> Counter[str]:
+    """Let each kind of call of a commit fail for good; return what a writer was told how often.
+
+    Raises:
+        AssertionError: what it had written before is not there, or what failed is there in part.
+    """
+    told: Counter[str] = Counter()
+    for point in points(Random(1)):
+        for error in (errno.EIO, errno.ENOSPC):
+            here = directory / f"{point.name} {error}".replace(" ", "_")
+            storage = LmdbStorage.create(here)
+            storage.initialize(IDENTITY, MEMBERS)
+            storage.write(WriteBatch(entries=make_entries(2, 50)))
+            storage.close()
+            pid = os.fork()
+            if pid == 0:
+                os._exit(_write_in_vain(here, point, error))
+            told[_TOLD[os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])]] += 1
+            storage = LmdbStorage.create(here)
+            last = storage.last_index()
+            held = [*make_entries(2, 50), *make_entries(50, last + 1, size=3000)]
+            if last not in (49, 89) or storage.entries(2, last + 1) != held:
+                raise AssertionError(f"a failing {point} left a log that ends at {last}")
+            storage.close()
+    return told
+
+
+_TOLD: Final = ("nothing failed", "StorageError", "StorageFull", "StorageDamaged", "something else")
+
+
+def _write_in_vain(directory: Path, point: Point, error: int) -> int:
+    """Write twice while a call fails; return the number of what was raised, as in _TOLD."""
+    codes = [0]
+    try:
+        storage = LmdbStorage.create(directory)
+        die_at(point, error)
+        for _ in range(2):
+            try:
+                storage.write(WriteBatch(entries=make_entries(50, 90, size=3000)))
+            except StorageError as raised:
+                codes.append(_TOLD.index(type(raised).__name__))
+    except BaseException:  # noqa: BLE001 - the child says it by its code
+        return len(_TOLD) - 1
+    return max(codes)
+
+
 def main() -> None:
     """Try seeds; print how many writers died at what."""
     directory, first, end = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
@@ -199,6 +250,7 @@ def main() -> None:
     died: Counter[str] = Counter()
     for seed in range(first, end):
         died += try_life(directory / f"life{seed}", seed)
+    died += try_errors(directory)
     for what, count in sorted(died.items()):
         print(f"{what}: {count}")  # noqa: T201 - read by the tests
 
