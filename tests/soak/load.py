@@ -81,7 +81,9 @@ class Soak:
             self.samples.append(
                 self._look(seconds, phase, name, node.pid, inside, self.directory / name)
             )
-        inside = {"tasks": len(asyncio.all_tasks()), "objects": len(gc.get_objects())}
+        # Without the load itself: what is under way comes and goes.
+        tasks = len(asyncio.all_tasks()) - self.traffic.under_way()
+        inside = {"tasks": tasks, "objects": len(gc.get_objects())}
         mine = self._look(seconds, phase, "client", os.getpid(), inside, None)
         self.samples.append(
             Sample(**{**asdict(mine), "writes": writes, "p50_ms": p50, "p99_ms": p99})
@@ -126,9 +128,9 @@ async def live(soak: Soak, arguments: argparse.Namespace) -> str:
     began = loop.time()
     interval = min(10.0, total * STEADY_SHARE / (6 * FEWEST))
 
-    async def note_until(end: float, phase: str) -> None:
+    async def note_until(end: float, phase: str, every: float = interval) -> None:
         while loop.time() - began < end:
-            await asyncio.sleep(interval)
+            await asyncio.sleep(every)
             await soak.sample(loop.time() - began, phase)
             say(soak, loop.time() - began, phase)
 
@@ -142,7 +144,7 @@ async def live(soak: Soak, arguments: argparse.Namespace) -> str:
         await soak.restart(name, kill=number % 2 == 0)
         await note_until(loop.time() - began + pause, "restarts")
     await note_until(loop.time() - began + CALM_SECONDS / 2, "restarts")
-    await note_until(loop.time() - began + CALM_SECONDS / 2, "calm")
+    await note_until(loop.time() - began + CALM_SECONDS / 2, "calm", every=1.0)
     return name
 
 

@@ -59,6 +59,10 @@ class Traffic:
         finally:
             await asyncio.gather(*self._under_way)
 
+    def under_way(self) -> int:
+        """Return how many operations have not ended yet, each a task."""
+        return len(self._under_way)
+
     def _begin(self, kind: str) -> None:
         if len(self._under_way) >= MOST_UNDER_WAY:
             self.errors["left out: too many under way"] += 1
