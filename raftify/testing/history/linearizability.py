@@ -8,19 +8,22 @@ outcome may take effect at any moment after its call, or never; a failed one nev
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
 from raftify.testing.history.budget import Budget
 from raftify.testing.history.explanation import explain_part
+from raftify.testing.history.knowledge import plainly
 from raftify.testing.history.model import Model
 from raftify.testing.history.operation import Operation, Outcome
 from raftify.testing.history.search import Found, Search
 
 #: Enough for histories of ten thousands of operations; a few hundred bytes of memory for each.
-MAX_STEPS = 2_000_000
+MAX_STEPS = 1_000_000
+#: Enough to get about as far as the search that decided.
+EXPLANATION_STEPS = 20_000
 
 
 class Answer(Enum):
@@ -140,7 +143,7 @@ def check(
     parts, steps = [], 0
     for name, operations in _parts_of(history, model).items():
         budget = Budget(max_steps, until)
-        part = Part(name, tuple(operations), Search(operations, model, budget).run())
+        part = Part(name, tuple(operations), _search(operations, model, budget))
         parts.append(part)
         steps += budget.used
         if part.answer is Answer.VIOLATED:
@@ -154,3 +157,24 @@ def _parts_of(history: Iterable[Operation], model: Model[Any]) -> dict[Hashable,
         if operation.outcome is not Outcome.FAILED:
             parts.setdefault(model.part_of(operation.input), []).append(operation)
     return parts
+
+
+def _search(operations: Sequence[Operation], model: Model[Any], budget: Budget) -> Found:
+    """Look for an order with all that the model concludes; if there is none, say how far one gets.
+
+    What was concluded is no explanation, so a short search without it tells that.
+    """
+    knowledge = model.learn(operations)
+    decided = True
+    if knowledge.impossible is None:
+        found = Search(knowledge, model, budget).run()
+        if found.order is not None:
+            return found
+        decided = found.decided
+    attempt = Budget(min(EXPLANATION_STEPS, budget.steps), budget.until)
+    shown = Search(plainly(operations), model, attempt).run()
+    return replace(
+        shown,
+        stuck=None if shown.order is not None else shown.stuck or knowledge.impossible,
+        decided=decided or shown.decided,
+    )

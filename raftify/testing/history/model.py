@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from enum import Enum
 from typing import Any, Generic, TypeVar
+
+from raftify.testing.history.knowledge import Knowledge, plainly
+from raftify.testing.history.operation import Operation
 
 State = TypeVar("State", bound=Hashable)
 
@@ -24,7 +27,8 @@ class Effect(Enum):
 class Model(ABC, Generic[State]):
     """A sequential object: one operation after the other, each with its answer.
 
-    States are immutable and hashable: tuples, frozensets, strings, frozen dataclasses.
+    States are immutable and hashable, and so is what is asked: tuples, frozensets, strings, frozen
+    dataclasses.
     """
 
     @abstractmethod
@@ -53,6 +57,13 @@ class Model(ABC, Generic[State]):
         Only a help: histories with many operations of unknown outcome are checked faster.
         """
         return Effect.SEEING
+
+    def learn(self, operations: Sequence[Operation]) -> Knowledge:
+        """Return what the answers to the operations of one part tell about them.
+
+        Only a help: what is concluded here need not be searched for. It must be certain.
+        """
+        return plainly(operations)
 
     def describe(self, asked: Any) -> str:
         """Return `asked` as people read it in explanations and pictures."""

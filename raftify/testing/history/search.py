@@ -4,20 +4,21 @@ The algorithm is that of Wing and Gong (1993) with Lowe's memory of configuratio
 the operations that no other one precedes, one whose answer the model agrees with, and go on with
 the rest; where none is left, go back. A configuration that was met before is not tried again.
 
-Operations with an unknown outcome are kept apart. They are tried only where nothing else goes on,
-need not be placed at all, and a configuration that used more of them than an earlier one, and is
-else the same, cannot do better than that one. `unknowns` says which are tried. First orders are
-tried in which few of them stand in a row, as most often is the truth.
+Operations that may never have taken effect are kept apart. They are tried only where nothing else
+goes on, need not be placed at all, and a configuration that used more of them than an earlier one,
+and is else the same, cannot do better than that one. `unknowns` says which are tried. First orders
+are tried in which few of them stand in a row, as most often is the truth.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from raftify.testing.history.budget import Budget, OutOfBudget
+from raftify.testing.history.knowledge import Knowledge
 from raftify.testing.history.model import Model
 from raftify.testing.history.operation import Operation, Outcome
 from raftify.testing.history.unknowns import Unknowns
@@ -86,18 +87,21 @@ class _Frame:
 class Search:
     """One search over the operations of one part.
 
-    Calls and returns of the operations that were answered are numbered by time from 1 on, and
-    chained both ways; 0 is the head of the chain and its end. At equal times calls stand first,
-    so that such operations count as concurrent.
+    Calls and returns of the operations that certainly took effect are numbered by time from 1 on,
+    and chained both ways; 0 is the head of the chain and its end. At equal times calls stand first,
+    so that such operations count as concurrent. The others are optional.
     """
 
-    def __init__(self, operations: Iterable[Operation], model: Model[Any], budget: Budget) -> None:
+    def __init__(self, knowledge: Knowledge, model: Model[Any], budget: Budget) -> None:
         self._model = model
         self._budget = budget
-        by_call = sorted(operations, key=lambda each: each.called)
-        self._answered = [each for each in by_call if each.outcome is Outcome.OK]
-        unknown = [each for each in by_call if each.outcome is Outcome.UNKNOWN]
-        self._unknowns = Unknowns(self._answered, unknown, model, budget)
+        self._is_possible = knowledge.is_possible
+        windows = sorted(knowledge.windows, key=lambda each: each.called)
+        self._certain = [each for each in windows if each.is_certain]
+        optional = [each.operation for each in windows if not each.is_certain]
+        self._unknowns = Unknowns(
+            [each.operation for each in self._certain], optional, model, budget
+        )
         self._furthest = 0
         self._ends: list[tuple[Any, Trail]] = []
         self._begin(IN_A_ROW[0])
@@ -119,9 +123,9 @@ class Search:
         self._stack: list[_Frame] = []
 
     def _chain(self) -> None:
-        count = len(self._answered)
-        events = [(each.called, 0, number) for number, each in enumerate(self._answered)]
-        events += [(each.ends, 1, number) for number, each in enumerate(self._answered)]
+        count = len(self._certain)
+        events = [(each.called, 0, number) for number, each in enumerate(self._certain)]
+        events += [(each.ends, 1, number) for number, each in enumerate(self._certain)]
         events.sort()
         #: For each event, which operation it belongs to, and the return if it is its call, or 0.
         self._owner = [0] * (2 * count + 1)
@@ -191,18 +195,21 @@ class Search:
         while at != position:
             candidates.append(self._owner[at])
             at = self._next[at]
-        last = None if self._trail is None else self._trail[0]
+        until = self._certain[self._owner[position]].ends
+        in_a_row = self._row > 0
         return self._unknowns.worth_trying(
-            self._state, self._used, self._answered[self._owner[position]].ends, candidates, last
+            self._state, self._used, until, candidates, in_a_row=in_a_row
         )
 
     def _place(self, position: int) -> bool:
         """Place the operation called at `position`, if the model agrees and nobody was here yet."""
         self._budget.spend()
         number = self._owner[position]
-        operation = self._answered[number]
+        operation = self._certain[number].operation
         state, expected = self._model.apply(self._state, operation.input)
-        if not self._model.agrees(expected, operation.output):
+        if operation.outcome is Outcome.OK and not self._model.agrees(expected, operation.output):
+            return False
+        if not self._is_possible(state):
             return False
         low, mask = self._low, self._mask | 1 << (number - self._low)
         while mask & 1:
@@ -225,7 +232,9 @@ class Search:
             self._budget.spend()
             state, _ = self._model.apply(self._state, operation.input)
             # One that changes nothing helps nobody.
-            if state == self._state or not self._is_new(self._low, self._mask, state, used):
+            if state == self._state or not self._is_possible(state):
+                continue
+            if not self._is_new(self._low, self._mask, state, used):
                 continue
             self._push(position, choices, chosen)
             self._used, self._state, self._row = used, state, self._row + 1
@@ -282,7 +291,7 @@ class Search:
         if not self._furthest:
             return Found(None, None, (), decided)
         ends = tuple(DeadEnd(_in_order(trail), state) for state, trail in self._ends)
-        return Found(None, self._answered[self._owner[self._furthest]], ends, decided)
+        return Found(None, self._certain[self._owner[self._furthest]].operation, ends, decided)
 
 
 def _in_order(trail: Trail) -> tuple[tuple[Operation, Any], ...]:

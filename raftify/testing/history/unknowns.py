@@ -38,7 +38,7 @@ class Unknowns:
     """The operations of unknown outcome of one part.
 
     Args:
-        answered: the part's other operations, which are named by their places here.
+        certain: the part's other operations, which are named by their places here.
         operations: the unknown ones, by their calls. Those that change nothing are left out; the
             others are named by their places, too.
         model: the sequential object.
@@ -47,7 +47,7 @@ class Unknowns:
 
     def __init__(
         self,
-        answered: Sequence[Operation],
+        certain: Sequence[Operation],
         operations: Sequence[Operation],
         model: Model[Any],
         budget: Budget,
@@ -55,7 +55,8 @@ class Unknowns:
         self.operations = [
             each for each in operations if model.effect(each.input) is not Effect.NONE
         ]
-        self._answered = answered
+        self._certain = certain
+        self._twins = _twins(self.operations)
         self._model = model
         self._budget = budget
         #: The state after each blind one.
@@ -75,7 +76,8 @@ class Unknowns:
         used: int,
         until: float,
         candidates: Iterable[int],
-        last: Operation | None,
+        *,
+        in_a_row: bool,
     ) -> list[int]:
         """Return which of them may lead on from a dead end.
 
@@ -83,21 +85,23 @@ class Unknowns:
             state: the state there.
             used: which were placed already, one bit for each.
             until: the time by which they must have been called.
-            candidates: the answered operations of which one has to come next.
-            last: the operation placed last.
+            candidates: the certain operations of which one has to come next.
+            in_a_row: whether the operation placed last was one of these.
         """
         free = []
         for number, operation in enumerate(self.operations):
             if operation.called > until:
                 break
-            if not used >> number & 1:
+            # Of several that ask the same, the first can do whatever the others can.
+            twin = self._twins[number]
+            if not used >> number & 1 and (twin < 0 or used >> twin & 1):
                 free.append(number)
         seeing = [number for number in free if number not in self._after]
-        if len(seeing) == len(free) or (last is not None and last.outcome is Outcome.UNKNOWN):
+        if len(seeing) == len(free) or in_a_row:
             return seeing
         helpful: set[int] = set()
         for candidate in candidates:
-            operation = self._answered[candidate]
+            operation = self._certain[candidate]
             helpful.update(self._helping(candidate, operation, state))
         for number in seeing:
             helpful.update(self._helping(-1 - number, self.operations[number], state))
@@ -134,3 +138,13 @@ class Unknowns:
         if operation.outcome is Outcome.UNKNOWN:
             return True
         return self._model.agrees(expected, operation.output)
+
+
+def _twins(operations: Sequence[Operation]) -> list[int]:
+    """Return for each operation the last one before it that asks the same, or -1."""
+    seen: dict[Any, int] = {}
+    twins = []
+    for number, operation in enumerate(operations):
+        twins.append(seen.get(operation.input, -1))
+        seen[operation.input] = number
+    return twins

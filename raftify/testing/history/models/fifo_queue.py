@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from typing import Any
 
+from raftify.testing.history.knowledge import Knowledge, plainly
 from raftify.testing.history.model import Effect, Model
+from raftify.testing.history.models.passages import Passages
+from raftify.testing.history.operation import Operation
 
 Items = tuple[Any, ...]
 
@@ -50,3 +54,20 @@ class FifoQueue(Model[Items]):
             case ("empty", _):
                 return state, not state
         raise ValueError(f"a queue knows no {asked!r}; make inputs by FifoQueue's methods")
+
+    def learn(self, operations: Sequence[Operation]) -> Knowledge:
+        """Conclude from the order in which items came out in which they must have gone in."""
+        entered: dict[Any, Operation] = {}
+        left: dict[Any, Operation] = {}
+        for each in operations:
+            if each.input[0] == "enqueue":
+                item = each.input[2]
+                if item is None or item in entered:
+                    return plainly(operations)  # which of several came out, nobody knows
+                entered[item] = each
+        for each in operations:
+            if each.input[0] == "dequeue" and each.output is not None:
+                if each.output not in entered or each.output in left:
+                    return replace(plainly(operations), impossible=each)
+                left[each.output] = each
+        return Passages(operations, entered, left).knowledge()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from raftify.testing.history.knowledge import Knowledge, Window, plainly, window
 from raftify.testing.history.model import Effect, Model
+from raftify.testing.history.operation import Operation, Outcome
 
 #: The value of a key, or None while it has none.
 Value = Any
@@ -70,3 +74,44 @@ class KeyValue(Model[Value]):
             case ("cas", _, expected, value):
                 return (value, True) if state == expected else (state, False)
         raise ValueError(f"a key-value store knows no {asked!r}; make inputs by KeyValue's methods")
+
+    def learn(self, operations: Sequence[Operation]) -> Knowledge:
+        """Conclude from what was read that its write took effect, and by when."""
+        writes: dict[Value, Operation] = {}
+        for each in operations:
+            match each.input:
+                case ("append", *_):
+                    return plainly(operations)  # what is read was written by several
+                case ("put", _, value) | ("cas", _, _, value) if each.output is not False:
+                    if value is None or value in writes:
+                        return plainly(operations)
+                    writes[value] = each
+        seen: dict[Value, float] = {}
+        for each in operations:
+            value = _seen(each)
+            if value is None:
+                continue
+            if value not in writes:
+                return replace(plainly(operations), impossible=each)
+            seen[value] = min(each.ends, seen.get(value, math.inf))
+        return Knowledge([_window(each, writes, seen) for each in operations])
+
+
+def _seen(operation: Operation) -> Value:
+    """Return the value that an operation certainly found, or None."""
+    if operation.outcome is Outcome.OK:
+        match operation.input:
+            case ("get", _):
+                return operation.output
+            case ("cas", _, expected, _) if operation.output is True:
+                return expected
+    return None
+
+
+def _window(
+    operation: Operation, writes: Mapping[Value, Operation], seen: Mapping[Value, float]
+) -> Window:
+    value = operation.input[-1]
+    if operation.input[0] in {"put", "cas"} and writes.get(value) is operation:
+        return window(operation, operation.called, seen.get(value, math.inf))
+    return Window(operation, operation.called, operation.ends)

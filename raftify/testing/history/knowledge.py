@@ -1,0 +1,56 @@
+"""What can be concluded from all answers of a history before an order is looked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from raftify.testing.history.operation import Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """When an operation can have taken effect: from `called` to `ends`.
+
+    An end of infinity means that it may never have.
+    """
+
+    operation: Operation
+    called: float
+    ends: float
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether it took effect at some time."""
+        return self.ends < math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What a model concludes from the operations of a part.
+
+    Args:
+        windows: one for each operation, as narrow as is certain.
+        is_possible: whether a state, just reached, can lead to all the answers; true if in doubt.
+        impossible: an operation that no correct object can have answered so, or None.
+    """
+
+    windows: Sequence[Window]
+    is_possible: Callable[[Any], bool] = lambda _state: True
+    impossible: Operation | None = None
+
+
+def plainly(operations: Iterable[Operation]) -> Knowledge:
+    """Return what calls and returns alone say."""
+    return Knowledge([Window(each, each.called, each.ends) for each in operations])
+
+
+def window(operation: Operation, called: float, ends: float) -> Window:
+    """Return a window within that of `operation`, and never an empty one.
+
+    Where conclusions contradict each other nothing explains the history, which the search finds.
+    """
+    called = max(operation.called, called)
+    return Window(operation, called, max(called, min(operation.ends, ends)))
