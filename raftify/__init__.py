@@ -9,7 +9,7 @@ See the README for a quick guide.
 """
 
 from raftify.client import RaftServiceClient, create_client
-from raftify.config import Config
+from raftify.config import Config, TlsConfig
 from raftify.core.config import RaftConfig, ReadOnlyOption
 from raftify.core.types import (
     ConfChangeSingle,
@@ -75,6 +75,7 @@ __all__ = [
     "RunningState",
     "StableStorage",
     "StreamingStateMachine",
+    "TlsConfig",
     "create_client",
     "new_event_loop",
 ]

@@ -37,6 +37,7 @@
     |   +-- PeerRefused                 cluster or node id do not match
     |   |   +-- NodeRemoved             the cluster has removed this node
     |   |   +-- IncarnationMismatch     the id is known with another store: the disk was wiped
+    |   |   +-- CertificateRefused      a certificate is not of the cluster, not valid, or another's
     |   +-- MalformedMessage            bytes from the network that are no message of ours
     +-- NodeStopped                     the node is not running (any more)
     +-- StateMachineError               the user's apply, snapshot or restore raised
@@ -210,6 +211,10 @@ class NodeRemoved(PeerRefused):
 
 class IncarnationMismatch(PeerRefused):
     """This id is known with another store; the disk behind it was wiped or replaced."""
+
+
+class CertificateRefused(PeerRefused):
+    """One end does not take the other's certificate, or there is no TLS where it must be."""
 
 
 class MalformedMessage(TransportError):

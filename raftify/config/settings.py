@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from raftify.config import sources
+from raftify.config.tls import TlsConfig
 from raftify.core.config import RaftConfig
 from raftify.errors import ConfigError
 from raftify.peers import Peers
@@ -32,6 +33,10 @@ class Config:
     cluster_id: str = "default"
     #: Peers of a static cluster, this node among them; every node is given the same.
     initial_peers: Peers | None = None
+
+    #: Certificates for all connections, of peers and of clients; None: nothing is encrypted, and
+    #: anybody who reaches the port is believed. See docs/security.md.
+    tls: TlsConfig | None = None
 
     #: Where `LmdbStorage.create` puts its directory if it is given none.
     log_dir: str | Path = "./logs"
@@ -84,8 +89,8 @@ class Config:
     #: Largest gRPC message, sent or received. Must exceed the largest proposal.
     max_grpc_message_bytes: int = 64 * MIB
 
-    #: Connections taken at the same time, those of peers included; 0: as many as the process's limit
-    #: of open files allows, less some for the node itself.
+    #: Connections taken at the same time, those of peers included; 0: as many as the limit
+    #: of open files of the process allows, less some for the node itself.
     max_connections: int = 0
     #: Calls and streams of clients served at the same time; what comes beyond is Overloaded. The
     #: calls of members are not counted.
@@ -175,6 +180,11 @@ class Config:
         peers: object = self.initial_peers
         if peers is not None and not isinstance(peers, Peers):
             faults.append(f"initial_peers must be Peers({{1: 'host:port', ...}}), not {peers!r}")
+        tls: object = self.tls
+        if isinstance(tls, TlsConfig):
+            faults += [f"tls: {fault}" for fault in tls.faults()]
+        elif tls is not None:
+            faults.append(f"tls must be a TlsConfig, not {tls!r}")
         if not faults:
             faults += self._algorithm_faults()
         if not faults and self.max_grpc_message_bytes < self.max_proposal_bytes + MIB:

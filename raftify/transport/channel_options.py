@@ -8,6 +8,7 @@ from typing import Final
 import grpc
 
 from raftify.config import Config
+from raftify.transport.credentials import channel_credentials
 
 #: A peer whose machine vanished (no FIN, no RST) is noticed after the sum of these two, instead of
 #: after the minutes that TCP takes.
@@ -99,9 +100,17 @@ def channel_options(config: Config) -> _Options:
     )
 
 
-def open_channel(address: str, config: Config) -> grpc.aio.Channel:
-    """Return a new channel to `address`, which connects when it is used first."""
-    return grpc.aio.insecure_channel(address, options=channel_options(config))
+def open_channel(address: str, config: Config, *, to_id: int = 0) -> grpc.aio.Channel:
+    """Return a new channel to `address`, which connects when it is used first.
+
+    With TLS it connects to none but the node `to_id`, where certificates name nodes.
+    """
+    tls, options = config.tls, channel_options(config)
+    if tls is None:
+        return grpc.aio.insecure_channel(address, options=options)
+    name = tls.name_of(to_id)
+    expected = (("grpc.ssl_target_name_override", name),) if name else ()
+    return grpc.aio.secure_channel(address, channel_credentials(tls), options=(*options, *expected))
 
 
 def payload_limit(config: Config) -> int:

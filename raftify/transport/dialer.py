@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 import grpc
 
 from raftify.config import Config
-from raftify.errors import PeerUnreachable
+from raftify.errors import PeerUnreachable, TransportError
 from raftify.transport.channel_options import open_channel
+from raftify.transport.credentials import version_of
+from raftify.transport.status import describe
 from raftify.transport.stubs import RaftStub, stub_of
+from raftify.transport.trust import connection_failure
+
+#: A call that no node has. It tells why there is no connection, and does nothing if there is one.
+_WHY: Final = "/raftify.RaftService/Why"
+_WHY_TIMEOUT: Final = 1.0
 
 _READY = grpc.ChannelConnectivity.READY
 _FAILED = (grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.SHUTDOWN)
@@ -22,11 +30,13 @@ class Dialer:
     know now. What fails before `stub` returned has certainly sent nothing.
     """
 
-    def __init__(self, address: str, config: Config) -> None:
+    def __init__(self, address: str, config: Config, *, to_id: int = 0) -> None:
         self._address = address
+        self._to_id = to_id
         self._config = config
         self._channel: grpc.aio.Channel | None = None
         self._stub: RaftStub | None = None
+        self._certificates = 0
         self._attempt: asyncio.Task[RaftStub] | None = None
         self._closed = False
 
@@ -35,6 +45,7 @@ class Dialer:
 
         Raises:
             PeerUnreachable: nobody answers there, or not within `timeout` seconds.
+            CertificateRefused: who answers there is not to be trusted.
         """
         self._check_open()
         channel, stub = self._channel, self._stub
@@ -64,18 +75,38 @@ class Dialer:
             raise PeerUnreachable(f"the connection to {self._address} was closed on this side")
 
     async def _connect(self) -> RaftStub:
+        certificates = version_of(self._config.tls)
+        if certificates != self._certificates:
+            await self._discard()
         if self._channel is None or self._stub is None:
-            self._channel = open_channel(self._address, self._config)
+            self._channel = open_channel(self._address, self._config, to_id=self._to_id)
+            self._certificates = certificates
             self._stub = stub_of(self._channel)
         channel, stub = self._channel, self._stub
         state = channel.get_state(try_to_connect=True)
         while state is not _READY:
             if state in _FAILED:
+                failure = await self._why(channel)
                 await self._discard()
-                raise PeerUnreachable(f"nobody answers at {self._address}")
+                raise failure
             await channel.wait_for_state_change(state)
             state = channel.get_state(try_to_connect=True)
         return stub
+
+    async def _why(self, channel: grpc.aio.Channel) -> TransportError:
+        """Return why `channel`, which has just failed to connect, did."""
+        why: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(_WHY)
+        try:
+            await why(b"", timeout=_WHY_TIMEOUT)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNAVAILABLE:
+                return connection_failure(
+                    error.details() or "", self._address, self._config.tls, node_id=self._to_id
+                )
+            reason = describe(error)
+        else:
+            reason = "it was late"
+        return PeerUnreachable(f"nobody answers at {self._address} ({reason})")
 
     async def _discard(self) -> None:
         channel, self._channel, self._stub = self._channel, None, None

@@ -18,6 +18,7 @@ from raftify.core.types import Message, MessageType
 from raftify.errors import AddressInUse, ConfigError, NodeStopped
 from raftify.peers import Peer
 from raftify.transport.channel_options import server_options
+from raftify.transport.credentials import server_credentials
 from raftify.transport.interface import Handshake, PeerService, RemoteNode, Transport
 from raftify.transport.malformed import RefuseMalformed
 from raftify.transport.peer_stream import PeerStream
@@ -57,6 +58,8 @@ class GrpcTransport(Transport):
         self._logger = logger
         self._source = source if source is not None else random.Random()
         self._server: grpc.aio.Server | None = None
+        #: gRPC asks them for new certificates at each handshake, and keeps no reference.
+        self._credentials: grpc.ServerCredentials | None = None
         self._serving: set[asyncio.Task[object]] = set()
         self._servicer: RaftServicer | None = None
         self._handshake: Handshake | None = None
@@ -72,16 +75,17 @@ class GrpcTransport(Transport):
     async def start(self, handshake: Handshake, service: PeerService) -> None:
         if self._server is not None or self._stopped:
             raise NodeStopped("a transport is started once; make a new one")
+        _check_certificate(self._config, handshake.from_id)
         await _check_address(self._listen_address)
         self._handshake, self._service = handshake, service
         self._servicer = RaftServicer(handshake, service, self._config, self._logger)
         server = grpc.aio.server(
-            interceptors=(RefuseMalformed(self._config, self._servicer.admit),),
+            interceptors=(RefuseMalformed(self._servicer.admit),),
             options=server_options(self._config),
         )
         register(self._servicer, server)
         try:
-            self.port = server.add_insecure_port(self._listen_address)
+            self.port = self._bind(server)
         except RuntimeError as error:
             raise _in_use(self._listen_address) from error
         before = asyncio.all_tasks()
@@ -96,6 +100,12 @@ class GrpcTransport(Transport):
             source=self._source,
             logger=self._logger,
         )
+
+    def _bind(self, server: grpc.aio.Server) -> int:
+        if self._config.tls is None:
+            return server.add_insecure_port(self._listen_address)
+        self._credentials = server_credentials(self._config.tls)
+        return server.add_secure_port(self._listen_address, self._credentials)
 
     def update_peers(self, peers: Mapping[int, Peer]) -> None:
         handshake, service, snapshots = self._handshake, self._service, self._snapshots
@@ -162,7 +172,7 @@ class GrpcTransport(Transport):
         if self._server is not None:
             server, self._server = self._server, None
             if any(task.cancelled() for task in self._serving):
-                _leave_alone(server)
+                _leave_alone(server, self._credentials)
                 return
             # Nothing is under way any more; without a grace gRPC reports even that as an error.
             await server.stop(_SERVER_GRACE)
@@ -184,7 +194,7 @@ def connect(address: str, config: Config, *, cluster_id: str = "", to_id: int = 
     return GrpcRemoteNode(address, config, cluster_id=cluster_id, to_id=to_id)
 
 
-def _leave_alone(server: grpc.aio.Server) -> None:
+def _leave_alone(*kept: object) -> None:
     """Keep a server whose own tasks were cancelled as it is, until the process ends.
 
     `asyncio.run` cancels all tasks when the program returns or fails. Stopping such a server then
@@ -192,12 +202,23 @@ def _leave_alone(server: grpc.aio.Server) -> None:
     reads freed memory); freeing it makes gRPC complain of the closed event loop. So one reference
     is never given back.
     """
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(server))
+    for one in kept:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(one))
 
 
 def _is_of_a_server(task: asyncio.Task[object]) -> bool:
     name: str = getattr(task.get_coro(), "__qualname__", "")
     return name == "AioServer._server_main_loop"
+
+
+def _check_certificate(config: Config, node_id: int) -> None:
+    """Raise ConfigError if the settings of TLS do not serve a node, or not that one."""
+    if config.tls is None:
+        return
+    # Again, because files may have changed since the Config was made.
+    faults = config.tls.faults() or config.tls.faults_for(node_id)
+    if faults:
+        raise ConfigError("; ".join(f"tls: {fault}" for fault in faults))
 
 
 async def _check_address(address: str) -> None:

@@ -6,15 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, Final, TypeAlias, TypeVar, cast
+from typing import Final, TypeAlias, TypeVar, cast
 
 import grpc
 
-from raftify.config import Config
 from raftify.errors import MalformedMessage, RaftifyError, TransportError
 from raftify.transport.status import Context, abort
 from raftify.transport.stubs import MESSAGES_METHOD
-from raftify.wire import codec, framing
+from raftify.wire import codec
 from raftify.wire.bounds import check_fields
 
 _Q = TypeVar("_Q")
@@ -44,9 +43,7 @@ class RefuseMalformed(grpc.aio.ServerInterceptor):
     counted by `admit` before anything of it is read.
     """
 
-    def __init__(self, config: Config, admit: Admit) -> None:
-        most_entries = max(1 << 16, config.raft_config.max_size_per_msg)
-        self._unpack = partial(framing.unpack_batch, most_entries=most_entries)
+    def __init__(self, admit: Admit) -> None:
         self._admit = admit
 
     async def intercept_service(
@@ -57,7 +54,13 @@ class RefuseMalformed(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None or handler.request_deserializer is None:
             return handler
-        read = self._reader(handler_call_details.method, handler.request_deserializer)
+        method = handler_call_details.method
+        # Batches are more than protobuf, and read by whoever takes them.
+        read = (
+            None
+            if method == MESSAGES_METHOD
+            else partial(_read, handler.request_deserializer, method.rpartition("/")[2])
+        )
         if handler.stream_stream is not None:
             return grpc.stream_stream_rpc_method_handler(
                 handler.stream_stream, read, handler.response_serializer
@@ -67,25 +70,24 @@ class RefuseMalformed(grpc.aio.ServerInterceptor):
                 handler.stream_unary, read, handler.response_serializer
             )
         serve = cast("Callable[[_Q, Context], Awaitable[_A]]", handler.unary_unary)
+        assert read is not None
+        parse = cast("Callable[[bytes], _Q]", read)
 
         async def read_and_serve(requests: AsyncIterator[bytes], context: Context) -> _A:
             try:
                 with self._admit(context.invocation_metadata()):
-                    request = read(await _only(requests))
-                    return await serve(request, context)
+                    return await serve(parse(await _only(requests)), context)
             except RaftifyError as error:
                 await abort(context, error)
+            except grpc.aio.AbortError as aborted:
+                # gRPC keeps it with the call, and it would keep the request in its frames: a cycle,
+                # of up to Config.max_grpc_message_bytes, that waits for the garbage collector.
+                raise aborted.with_traceback(None) from None
 
         unary: object = grpc.stream_unary_rpc_method_handler(
             read_and_serve, response_serializer=handler.response_serializer
         )
         return cast("_Handler[_Q, _A]", unary)
-
-    def _reader(self, method: str, parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-        if method == MESSAGES_METHOD:
-            # More than protobuf: read by whoever packed it.
-            return self._unpack
-        return partial(_read, parse, method.rpartition("/")[2])
 
 
 def _read(parse: Callable[[bytes], _Q], name: str, data: bytes) -> _Q:

@@ -12,8 +12,9 @@ import grpc
 
 from raftify.config import Config
 from raftify.core.types import Message
-from raftify.errors import PeerRefused, RaftifyError
+from raftify.errors import PeerRefused, RaftifyError, TransportError
 from raftify.transport.channel_options import open_channel, payload_limit
+from raftify.transport.credentials import version_of
 from raftify.transport.handshake import is_accepted, peer_metadata
 from raftify.transport.interface import Handshake, PeerService
 from raftify.transport.outbox import Outbox
@@ -27,6 +28,7 @@ from raftify.transport.status import (
     write,
 )
 from raftify.transport.stubs import stub_of
+from raftify.transport.trust import connection_failure, is_of_the_connection, is_of_tls
 from raftify.wire import raft_service_pb2 as pb
 from raftify.wire.framing import message_size, pack_batch
 
@@ -117,12 +119,16 @@ class PeerStream:
     # -- the task ---------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        channel = open_channel(self.address, self._config)
+        channel, certificates = self._open_channel()
         stub = stub_of(channel)
         try:
             while not self._closing:
                 pause = _RETRY
                 try:
+                    if certificates != version_of(self._config.tls):
+                        await channel.close()
+                        channel, certificates = self._open_channel()
+                        stub = stub_of(channel)
                     self._handshake = replace(self._handshake, origin=self._service.origin())
                     metadata = peer_metadata(self._handshake)
                     pause = await self._converse(stub.Messages(metadata=metadata))
@@ -134,6 +140,11 @@ class PeerStream:
                     await asyncio.sleep(self._source.uniform(*pause))
         finally:
             await channel.close()
+
+    def _open_channel(self) -> tuple[grpc.aio.Channel, int]:
+        """Return a channel to the peer, and with which version of our certificates it is."""
+        certificates = version_of(self._config.tls)
+        return open_channel(self.address, self._config, to_id=self._peer_id), certificates
 
     async def _converse(self, call: _Call) -> tuple[float, float]:
         """Hold one stream until it ends; return how long to wait before the next."""
@@ -208,10 +219,33 @@ class PeerStream:
         if isinstance(typed, PeerRefused):
             self._note_refusal(typed)
             return _RETRY_REFUSED
+        untrusted = self._untrusted(error) if error is not None else None
+        if untrusted is not None:
+            self._note_untrusted(untrusted)
+            return _RETRY_REFUSED
         if error is None or error.code() in _GONE:
             self._note_loss(describe(error) if error is not None else "it closed the stream")
             return _RETRY
         return self._note_fault(describe(error))
+
+    def _untrusted(self, error: grpc.aio.AioRpcError) -> TransportError | None:
+        """Return what is wrong with a certificate, ours or the peer's, if that is why `error`."""
+        tls, details = self._config.tls, error.details() or ""
+        if tls is None or not is_of_the_connection(details):
+            return None
+        failure = connection_failure(details, self._name, tls, node_id=self._peer_id)
+        return failure if is_of_tls(failure, details) else None
+
+    def _note_untrusted(self, error: TransportError) -> None:
+        """Note that TLS failed, which only an operator can mend; unlike a loss it is no news when
+        a node ends, so it is a warning."""
+        now, text = self._loop.time(), str(error)
+        if self._refusal is None or text != self._refusal[0] or now > self._refusal[1]:
+            self._refusal = (text, now + _REPEAT_INTERVAL)
+            self._logger.warning("no trusted connection to %s: %s", self._name, text)
+        self._lost_since = now if self._lost_since is None else self._lost_since
+        self._outbox.clear()
+        self._report_unreachable()
 
     def _note_loss(self, reason: str) -> None:
         now = self._loop.time()

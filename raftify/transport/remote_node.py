@@ -54,7 +54,7 @@ class GrpcRemoteNode:
         self._origin = origin
         self._caller = caller
         self._metadata = self._say()
-        self._dialer = Dialer(address, config)
+        self._dialer = Dialer(address, config, to_id=to_id)
         self._proposals = ProposalStream(address, config, self._dialer, self._metadata)
         self._on_closed = on_closed
 

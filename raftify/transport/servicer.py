@@ -29,9 +29,14 @@ from raftify.transport.interface import Handshake, PeerService
 from raftify.transport.propose_session import ProposeSession
 from raftify.transport.snapshot_receiver import SnapshotReceiver
 from raftify.transport.status import Context, abort, settle
+from raftify.transport.trust import check_names_node
 from raftify.wire import raft_service_pb2 as pb
+from raftify.wire.framing import unpack_batch
 from raftify.wire.raft_service_pb2_grpc import RaftServiceServicer
 
+#: A larger batch is unpacked on a thread, so that the event loop goes on: it may be one of very
+#: many small entries, or meant to look like it.
+_UNPACKED_HERE: Final = 2 << 20
 _NOTHING_TOLD: Final = "internal error; see the log of the node that answered"
 
 _Q = TypeVar("_Q")
@@ -52,6 +57,8 @@ class RaftServicer(RaftServiceServicer):
         self._calls = ClientCalls(service, handshake.from_id, config)
         self._snapshots = SnapshotReceiver(service, config, logger)
         self._gate = Gate(config.max_client_calls)
+        # A peer with the same settings sends at most a sixth of that.
+        self._most_entries = max(1 << 16, config.raft_config.max_size_per_msg)
         self._sessions: set[ProposeSession] = set()
         self._peer_calls: set[asyncio.Task[object]] = set()
         self._other_calls: set[asyncio.Task[object]] = set()
@@ -90,14 +97,14 @@ class RaftServicer(RaftServiceServicer):
 
     # -- peers ------------------------------------------------------------------------------
 
-    async def Messages(
-        self, requests: AsyncIterator[list[Message]], context: Context
-    ) -> pb.MessagesClosed:
+    async def Messages(self, requests: AsyncIterator[bytes], context: Context) -> pb.MessagesClosed:
         async def receive() -> pb.MessagesClosed:
             handshake = read_handshake(context.invocation_metadata())
+            self._check_certificate(context, handshake.from_id)
             with self._greet(handshake, MESSAGES):
                 await context.send_initial_metadata(self._accepted)
-                async for messages in requests:
+                async for packed in requests:
+                    messages = await self._unpack(packed)
                     check_messages(messages, handshake, to_id=self._own.from_id)
                     # Again each time: what was a member may have been removed since.
                     self._service.greet(handshake)
@@ -111,17 +118,26 @@ class RaftServicer(RaftServiceServicer):
     ) -> pb.SnapshotReceipt:
         async def receive() -> pb.SnapshotReceipt:
             handshake = read_handshake(context.invocation_metadata())
+            self._check_certificate(context, handshake.from_id)
             with self._greet(handshake, INSTALL_SNAPSHOT):
                 await context.send_initial_metadata(self._accepted)
                 return await self._snapshots.receive(requests, handshake, to_id=self._own.from_id)
 
         return await self._answer("InstallSnapshot", context, self._peer_calls, receive)
 
+    async def _unpack(self, packed: bytes) -> list[Message]:
+        if len(packed) <= _UNPACKED_HERE:
+            return unpack_batch(packed, most_entries=self._most_entries)
+        return await asyncio.to_thread(unpack_batch, packed, most_entries=self._most_entries)
+
     def _greet(self, handshake: Handshake, kind: str) -> AbstractContextManager[None]:
         """Let a peer in, or raise what is wrong with it."""
         self._service.greet(handshake)
         is_member = self._service.is_member(handshake.from_id, handshake.from_incarnation)
         return self._gate.peer_stream(kind, handshake.from_id, is_member=is_member)
+
+    def _check_certificate(self, context: Context, node_id: int) -> None:
+        check_names_node(context.auth_context(), self._config.tls, node_id)
 
     # -- clients ----------------------------------------------------------------------------
 
@@ -145,6 +161,7 @@ class RaftServicer(RaftServiceServicer):
             # Of a client that only asks, nothing is demanded; this one speaks for a member.
             said = context.invocation_metadata()
             check_names_cluster(said)
+            self._check_certificate(context, getattr(request.message, "from"))
             if named_caller(said) is not None:
                 # A node whose store is another than before may not speak for the one it was.
                 self._service.greet(read_handshake(said))
@@ -224,9 +241,11 @@ class RaftServicer(RaftServiceServicer):
         try:
             self._check_open()
             if calls is self._other_calls:
-                check_caller(
-                    context.invocation_metadata(), self._own, origin=self._service.origin()
-                )
+                said = context.invocation_metadata()
+                check_caller(said, self._own, origin=self._service.origin())
+                caller = named_caller(said)
+                if caller is not None:
+                    self._check_certificate(context, caller[0])
             return await work()
         except RaftifyError as error:
             await abort(context, error)

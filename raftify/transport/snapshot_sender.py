@@ -36,6 +36,7 @@ from raftify.transport.status import (
     write,
 )
 from raftify.transport.stubs import stub_of
+from raftify.transport.trust import connection_failure, is_of_the_connection
 from raftify.wire import raft_service_pb2 as pb
 from raftify.wire.framing import first_chunk
 
@@ -149,12 +150,13 @@ class SnapshotSender:
         return False
 
     async def _transfer(self, peer_id: int, message: Message, snapshot: Snapshot) -> int:
+        address = self._addresses[peer_id]
         async with AsyncExitStack() as stack:
             file = await self._open(snapshot)
             if file is not None:
                 stack.callback(file.close_soon)
             channel = await stack.enter_async_context(
-                open_channel(self._addresses[peer_id], self._config)
+                open_channel(address, self._config, to_id=peer_id)
             )
             call: _Call = stub_of(channel).InstallSnapshot(
                 metadata=peer_metadata(
@@ -168,7 +170,18 @@ class SnapshotSender:
             except _Unreadable as error:
                 raise self._damaged(snapshot, error.reason) from error
             except (grpc.aio.AioRpcError, StreamEnded):
-                raise await _reason(call) from None
+                raise await self._reason(call, peer_id, address) from None
+
+    async def _reason(self, call: _Call, peer_id: int, address: str) -> RaftifyError:
+        """Return why `call` ended early."""
+        error = await outcome_of(call)
+        if error is None:
+            return TransportError("the receiver ended the call before it had the whole snapshot")
+        typed = typed_error_in(error)
+        if typed is None and is_of_the_connection(error.details() or ""):
+            tls = self._config.tls
+            return connection_failure(error.details() or "", address, tls, node_id=peer_id)
+        return typed or PeerUnreachable(describe(error))
 
     async def _open(self, snapshot: Snapshot) -> _SharedFile | None:
         opening = asyncio.ensure_future(asyncio.to_thread(self._service.open_snapshot, snapshot))
@@ -197,7 +210,7 @@ class SnapshotSender:
         async with _stall_watch("accept the snapshot"):
             accepted = is_accepted(await call.initial_metadata())
         if not accepted:
-            raise await _reason(call)
+            raise StreamEnded
         await _write(call, first_chunk(message))
         chunk_bytes = min(self._config.snapshot_chunk_bytes, payload_limit(self._config))
         offset = 0
@@ -227,14 +240,6 @@ async def _stall_watch(what: str) -> AsyncIterator[None]:
             yield
     except TimeoutError:
         raise TransportError(f"the receiver did not {what} within {_STALL:g} s") from None
-
-
-async def _reason(call: _Call) -> RaftifyError:
-    """Return why `call` ended early."""
-    error = await outcome_of(call)
-    if error is None:
-        return TransportError("the receiver ended the call before it had the whole snapshot")
-    return typed_error_in(error) or PeerUnreachable(describe(error))
 
 
 def _close_opened(opening: asyncio.Future[BinaryIO | None]) -> None:

@@ -1,0 +1,94 @@
+"""Who is believed to be whom, and what a connection failed of, in words that say what to mend."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from raftify.config import TlsConfig
+from raftify.errors import CertificateRefused, PeerUnreachable, TransportError
+
+#: How gRPC's core words what went wrong with TLS; it has no codes for it.
+_VERIFY: Final = re.compile(r"CERTIFICATE_VERIFY_FAILED:? ?([^:]*)")
+_NAME: Final = re.compile(
+    r"hostname verification check failed|peer name .* is not in peer cert", re.I
+)
+_NO_TLS: Final = re.compile(r"WRONG_VERSION_NUMBER|HTTP_REQUEST")
+_HANDSHAKE: Final = re.compile(r"(?:ssl|tls) handshake failed.*", re.IGNORECASE)
+_CLOSED: Final = re.compile(r"socket closed|connection reset|broken pipe|EOF", re.IGNORECASE)
+
+
+def connection_failure(
+    details: str, where: str, tls: TlsConfig | None, *, node_id: int = 0
+) -> PeerUnreachable | CertificateRefused:
+    """Return why there is no connection to `where`; `details` is what gRPC said of it.
+
+    A server that does not take our certificate only closes the connection: that, and the end of a
+    process at that very moment, look the same.
+    """
+    if tls is None:
+        hint = ""
+        if _CLOSED.search(details):
+            hint = "; it closed the connection at once, as a node does that takes only TLS: set tls"
+        return PeerUnreachable(f"nobody answers at {where}{hint} ({details})")
+    if verify := _VERIFY.search(details):
+        return CertificateRefused(
+            f"the certificate of {where} does not hold by ca_cert {tls.ca_cert}: "
+            f"{verify[1].strip() or 'it cannot be verified'}"
+        )
+    if _NAME.search(details):
+        name = tls.name_of(node_id)
+        wanted = f"the DNS name {name!r}" if name else "the host by which it was called"
+        return CertificateRefused(f"the certificate of {where} does not name {wanted}")
+    if _NO_TLS.search(details):
+        return CertificateRefused(f"{where} speaks no TLS: set tls there, or not here")
+    if handshake := _HANDSHAKE.search(details):
+        return CertificateRefused(f"no TLS with {where}: {handshake[0]}")
+    if _CLOSED.search(details):
+        return PeerUnreachable(
+            f"nobody answers at {where}: it closed the connection during the TLS handshake; "
+            f"{_of_our_certificate(tls)} ({details})"
+        )
+    return PeerUnreachable(f"nobody answers at {where} ({details})")
+
+
+def is_of_tls(failure: TransportError, details: str) -> bool:
+    """Say whether a failed connection got as far as TLS: somebody listens there, then."""
+    return isinstance(failure, CertificateRefused) or _CLOSED.search(details) is not None
+
+
+def is_of_the_connection(details: str) -> bool:
+    """Say whether what gRPC reports of a call is that there was no connection to begin with."""
+    return "failed to connect" in details
+
+
+def _of_our_certificate(tls: TlsConfig) -> str:
+    if not tls.cert:
+        return "a node that demands certificates does so, and this program shows none"
+    faults = tls.faults()
+    if faults:
+        return "; ".join(faults)
+    return f"a node does so that does not take our certificate {tls.cert}: see its log"
+
+
+def check_names_node(
+    auth: Mapping[str, Iterable[bytes]], tls: TlsConfig | None, node_id: int
+) -> None:
+    """Check that the certificate of a caller may speak for a node, as `TlsConfig.node_name` says.
+
+    `auth` is `context.auth_context()`. Names count as they are: `*` stands for nothing here.
+
+    Raises:
+        CertificateRefused: it may not.
+    """
+    if tls is None or not tls.node_name or not node_id:
+        return
+    wanted = tls.name_of(node_id)
+    names = [name.decode("ascii", "replace") for name in auth.get("peer_dns", ())]
+    if wanted.lower() not in (name.lower() for name in names):
+        called = ", ".join(names) or "none"
+        raise CertificateRefused(
+            f"the caller says it is node {node_id}, and its certificate has not the DNS name "
+            f"{wanted!r} of that node; its DNS names are: {called}"
+        )
