@@ -5,13 +5,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+SEEDS ?= 100
+SEED ?=
 
 # Each stamp stands for one set of dependencies, and is renewed when they change.
 RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 BENCH := $(VENV)/.installed-bench
 
-.PHONY: help setup demo test golden lint check fix mutants sim-mutants protos bench bench-core soak chaos cli clean
+.PHONY: help setup demo test golden lint check fix mutants sim sim-mutants protos bench bench-core soak chaos cli clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -42,6 +44,11 @@ fix: $(DEV) ## format, and mend what the linter can
 mutants: $(DEV) ## put one fault at a time into the core; ARGS="snapshots" tries some
 	@$(BIN)/python -m scripts.mutants $(ARGS)
 
+sim: $(RUN) ## storms over simulated clusters: SEEDS=100 runs many; SEED=7 runs one, and shows what happened in sim-results
+	@mkdir -p sim-results
+	@$(BIN)/python -m raftify.testing.storm $(ARGS) \
+	  $(if $(SEED),--seed $(SEED) --trace sim-results/$(SEED).txt --drawing sim-results/$(SEED).html,--seeds $(SEEDS))
+
 sim-mutants: $(DEV) ## put one fault at a time into the package; storms must find it; ARGS="snapshot"
 	@$(BIN)/python -m scripts.simmutants --markdown docs/simulation-faults.md $(ARGS)
 
@@ -54,7 +61,8 @@ bench: $(BENCH) ## measure writes per second; ARGS="--profile" shows where a lea
 bench-core: $(RUN) ## measure the core alone: entries per second, and the cost of a tick
 	@$(BIN)/python -m benchmarks.core $(ARGS)
 
-soak: $(BENCH) ## storage under damage, the port under attack, then an hour of steady load that must grow nothing; ARGS="--minutes 3" is a trial
+soak: $(BENCH) ## a thousand storms, storage under damage, the port under attack, then an hour of steady load that must grow nothing; ARGS="--minutes 3" is a trial
+	@$(BIN)/python -m raftify.testing.storm --seeds 1000 --first 1000 --quiet
 	@$(BIN)/python -m tests.soak.storage 20
 	@$(BIN)/python -m tests.soak.port --minutes 10
 	@$(BIN)/python -m tests.soak.load $(ARGS)
@@ -66,7 +74,7 @@ cli: $(RUN) ## the command line tool; ARGS="describe node 127.0.0.1:60061"
 	@$(BIN)/raftify-cli $(or $(ARGS),--help)
 
 clean: ## remove what was made here, .venv included
-	rm -rf $(VENV) .venv-protos build dist bench-results .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-protos build dist bench-results sim-results .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUN): pyproject.toml scripts/setup.sh
