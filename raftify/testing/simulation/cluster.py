@@ -214,13 +214,19 @@ class SimulatedCluster:
             while not holds():  # noqa: ASYNC110 - for what has no event; time is virtual
                 await asyncio.sleep(0.0005)
 
+    def abandon(self) -> None:
+        """Let every process be dead and nothing be told any more: the simulation is over."""
+        for node in self.nodes.values():
+            node.abandon()
+
     def heal(self) -> None:
-        """End every fault of network, clocks, pauses and stalls; start what is down elsewhere."""
+        """End every fault of network, clocks, pauses and stalls. What is down stays down."""
         self.network.heal()
         for node in self.running():
             node.defuse()
             node.resume()
             node.unstall()
+            node.set_clock()
 
     # -- word from the nodes ----------------------------------------------------------------
 

@@ -237,19 +237,19 @@ class SimulatedNode:
 
     def pause(self) -> None:
         """Stand still as by SIGSTOP, until `resume`."""
-        if self.process is not None:
+        if self.process is not None and not self.process.paused:
             self.cluster.loop.pause(self.process)
             self.cluster.note(f"pause {self.name}")
 
     def resume(self) -> None:
         """Go on after `pause`."""
-        if self.process is not None:
+        if self.process is not None and self.process.paused:
             self.cluster.loop.resume(self.process)
             self.cluster.note(f"resume {self.name}")
 
     def set_clock(self, *, rate: float = 1.0, jump: float = 0.0) -> None:
         """Let its clock run at `rate` seconds a second from now on, after a jump in seconds."""
-        if self.process is not None:
+        if self.process is not None and (jump or rate != self.process.rate):
             self.cluster.loop.set_clock(self.process, rate=rate, jump=jump)
             self.cluster.note(f"clock of {self.name}: rate {rate:g}, jump {jump:g} s")
 
@@ -274,6 +274,12 @@ class SimulatedNode:
         self.crash()
         self.storage.wipe()
         self.cluster.note(f"wipe {self.name}")
+
+    def abandon(self) -> None:
+        """Kill what runs without telling anybody: the simulation is over."""
+        process, self.process = self.process, None
+        if process is not None:
+            self.cluster.loop.kill(process)
 
     def _end(self, how: str) -> None:
         process, self.process = self.process, None

@@ -77,5 +77,7 @@ def simulate(
         error.add_note(f"seed {seed!r}, at {loop.now:.6f} s of virtual time")
         raise
     finally:
+        if cluster is not None:
+            cluster.abandon()
         loop.close()
     return Outcome(loop.now, loop.steps, trace)
