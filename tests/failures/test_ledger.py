@@ -15,7 +15,8 @@ def test_every_test_that_is_named_exists() -> None:
         current = Path()
         for path, name in re.findall(r"`([\w/]+\.py)?(?:::(\w+))?`", paragraph):
             if path:
-                current = ROOT / "tests" / path
+                # The cases that every storage must pass are a product, and lie with it.
+                current = (ROOT if path.startswith("raftify/") else ROOT / "tests") / path
             if not path and not name:
                 continue
             if not current.is_file() or (name and f"def {name}(" not in current.read_text()):

@@ -22,7 +22,7 @@ from random import Random
 from raftify.config import Config
 from raftify.errors import NotALogDirectory, StorageDamaged
 from raftify.storage import LmdbStorage
-from tests.storage.crash_writer import describe, take_step
+from raftify.testing.storage_suite.steps import describe, take_step
 from tests.storage.making import IDENTITY, MEMBERS
 
 PAGE = 4096

@@ -1,48 +1,47 @@
-"""The storage contract over every backend."""
+"""The storage suite over our own stores in this process."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
 from pathlib import Path
 
 import pytest
 
 from raftify.config import Config
-from raftify.storage import LmdbStorage, MemStorage, StableStorage
-from tests.storage.contract import DurableStorageContract, StorageContract
-from tests.storage.contract_base import Backend
+from raftify.storage import LmdbStorage, LogReader, MemStorage, StableStorage
+from raftify.testing import CrashSafeStorageSuite, DurableStorageSuite, StorageSuite
+
+#: RAFTIFY_SOAK multiplies how many writers are killed, for a run without hurry.
+SOAK = int(os.environ.get("RAFTIFY_SOAK", "1"))
+
+pytestmark = pytest.mark.timeout(240 * SOAK)
 
 
-class _Lmdb:
-    """Stores in one directory; those left open by a test are closed after it."""
-
-    def __init__(self, directory: Path, cache_bytes: int) -> None:
-        self._directory = directory
-        self._config = Config(entry_cache_bytes=cache_bytes)
-        self.opened: list[StableStorage] = []
-
-    def open(self) -> StableStorage:
-        storage = LmdbStorage.create(self._directory, self._config)
-        self.opened.append(storage)
-        return storage
-
-
-class _Memory:
-    def open(self) -> StableStorage:
+class TestMemStorage(StorageSuite):
+    def open(self, directory: Path) -> StableStorage:
         return MemStorage.create()
 
 
-class TestMemStorage(StorageContract):
-    @pytest.fixture
-    def backend(self) -> Backend:
-        return _Memory()
+class TestLmdbStorage(CrashSafeStorageSuite):
+    kill_rounds = 6 * SOAK
+
+    def open(self, directory: Path) -> StableStorage:
+        return LmdbStorage.create(directory)
+
+    def examine(self, directory: Path) -> None:
+        names = {path.name for path in (directory / "snapshots").iterdir()}
+        assert len(names) <= 1, "files of dead snapshots were left"
+        with LogReader.open(directory) as reader:
+            assert list(reader.verify()) == []
 
 
-class TestLmdbStorage(DurableStorageContract):
-    @pytest.fixture(params=[0, 1500, 64 << 20], ids=["no-cache", "small-cache", "cache"])
-    def backend(self, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Backend]:
-        """With caches of several sizes, since reads take another way with each."""
-        lmdb = _Lmdb(tmp_path / "log", request.param)
-        yield lmdb
-        for storage in lmdb.opened:
-            storage.close()
+class TestLmdbStorageWithoutCache(DurableStorageSuite):
+    """Reads take another way with each size of cache."""
+
+    def open(self, directory: Path) -> StableStorage:
+        return LmdbStorage.create(directory, Config(entry_cache_bytes=0))
+
+
+class TestLmdbStorageWithASmallCache(DurableStorageSuite):
+    def open(self, directory: Path) -> StableStorage:
+        return LmdbStorage.create(directory, Config(entry_cache_bytes=1500))

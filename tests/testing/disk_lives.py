@@ -16,7 +16,7 @@ from raftify.errors import StorageDamaged, StorageError, StorageFull
 from raftify.storage import MemStorage, StableStorage
 from raftify.testing.simulation.disk import SimulatedDisk
 from raftify.testing.simulation.disk_hold import ProcessIsDead
-from tests.storage.crash_writer import describe, take_step
+from raftify.testing.storage_suite.steps import describe, take_step
 from tests.storage.making import IDENTITY, MEMBERS
 
 STEPS = 120

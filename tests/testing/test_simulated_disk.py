@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -11,31 +12,33 @@ from raftify.config import Config
 from raftify.core.types import HardState
 from raftify.errors import StorageError, StorageFull, StorageLocked
 from raftify.storage import MemStorage, StableStorage, WriteBatch
+from raftify.testing import DurableStorageSuite
 from raftify.testing.simulation.disk import SimulatedDisk
 from raftify.testing.simulation.disk_hold import ProcessIsDead
-from tests.storage.contract import DurableStorageContract
-from tests.storage.contract_base import Backend
-from tests.storage.crash_writer import describe, take_step
+from raftify.testing.storage_suite.steps import describe, take_step
 from tests.storage.making import IDENTITY, MEMBERS, make_entries, make_snapshot
 
 
-class _Simulated:
+class TestSimulatedDisk(DurableStorageSuite):
     """Opened again without having been closed, it was killed."""
 
-    def __init__(self, cache_bytes: int) -> None:
-        self._disk = SimulatedDisk(Random(1))
-        self._config = Config(entry_cache_bytes=cache_bytes)
+    cache_bytes = 64 << 20
+    _disk: SimulatedDisk | None = None
 
-    def open(self) -> StableStorage:
+    def open(self, directory: Path) -> StableStorage:
+        if self._disk is None:
+            self._disk = SimulatedDisk(Random(1))
         if self._disk.is_open:
             self._disk.crash()
-        return self._disk.open(self._config)
+        return self._disk.open(Config(entry_cache_bytes=self.cache_bytes))
 
 
-class TestSimulatedDisk(DurableStorageContract):
-    @pytest.fixture(params=[0, 1500, 64 << 20], ids=["no-cache", "small-cache", "cache"])
-    def backend(self, request: pytest.FixtureRequest) -> Backend:
-        return _Simulated(request.param)
+class TestSimulatedDiskWithoutCache(TestSimulatedDisk):
+    cache_bytes = 0
+
+
+class TestSimulatedDiskWithASmallCache(TestSimulatedDisk):
+    cache_bytes = 1500
 
 
 def make_disk(seed: int = 1) -> tuple[SimulatedDisk, StableStorage]:

@@ -15,7 +15,7 @@ from raftify.errors import StorageDamaged, StorageError
 from raftify.storage import StableStorage, WriteBatch
 from raftify.storage import lmdb_schema as schema
 from raftify.testing.simulation.disk import SimulatedDisk
-from tests.storage.crash_writer import describe, take_step
+from raftify.testing.storage_suite.steps import describe, take_step
 from tests.storage.making import IDENTITY, MEMBERS, make_entries, make_snapshot
 from tests.testing.disk_lives import Life
 

@@ -30,6 +30,8 @@ HOMES = {
     "grpc": {"transport", "client", "wire"},
     "google": {"wire"},
     "lmdb": {"storage"},
+    "rocksdict": {"storage"},
+    "pytest": {"testing"},
     "uvloop": {"event_loop"},
     "rich": {"cli"},
 }

@@ -7,21 +7,17 @@ from dataclasses import replace
 import pytest
 
 from raftify.core.entry_size import limit_size
-from raftify.core.types import NO_LIMIT, HardState, RaftState, Snapshot, SnapshotMetadata
+from raftify.core.types import NO_LIMIT, HardState, RaftState
 from raftify.errors import (
     Compacted,
     InvariantViolation,
-    SnapshotTemporarilyUnavailable,
-    StorageError,
-    StorageForeign,
     Unavailable,
 )
-from raftify.peers import Membership, Peer
-from raftify.records import SnapshotDescriptor
+from raftify.peers import Peer
 from raftify.storage import StableStorage, WriteBatch
+from raftify.testing.storage_suite.base import Cases, contents
+from raftify.testing.storage_suite.making import MEMBERS, make_entries
 from raftify.wire.codec import encode_entry
-from raftify.testing.storage_suite.base import Cases, Place, contents
-from raftify.testing.storage_suite.making import IDENTITY, MEMBERS, make_entries
 
 
 class EntryCases(Cases):

@@ -1,4 +1,4 @@
-"""Values for storage tests."""
+"""Values that the cases write."""
 
 from __future__ import annotations
 

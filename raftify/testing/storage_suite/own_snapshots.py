@@ -6,20 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from raftify.core.types import HardState, RaftState, Snapshot, SnapshotMetadata
+from raftify.core.types import HardState, Snapshot, SnapshotMetadata
 from raftify.errors import (
-    Compacted,
     InvariantViolation,
     SnapshotOutOfDate,
     SnapshotTemporarilyUnavailable,
     StorageDamaged,
     StorageError,
 )
-from raftify.peers import Membership
 from raftify.records import SnapshotDescriptor
 from raftify.storage import StableStorage, WriteBatch
-from raftify.testing.storage_suite.base import Cases, Place, contents
-from raftify.testing.storage_suite.making import IDENTITY, MEMBERS, make_entries, make_snapshot
+from raftify.testing.storage_suite.base import Cases, contents
+from raftify.testing.storage_suite.making import MEMBERS, make_entries, make_snapshot
 
 
 class OwnSnapshotCases(Cases):

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import replace
-
-import pytest
 
 from raftify.core.types import Entry, HardState
 from raftify.errors import (
     Compacted,
-    StorageError,
-    StorageForeign,
     Unavailable,
 )
-from raftify.records import SnapshotDescriptor
-from raftify.storage import StableStorage, StoreIdentity, WriteBatch
-from raftify.testing.storage_suite.base import Cases, Place, contents
-from raftify.testing.storage_suite.making import IDENTITY, MEMBERS, make_entries, make_snapshot
+from raftify.storage import StableStorage, WriteBatch
+from raftify.testing.storage_suite.base import Cases
+from raftify.testing.storage_suite.making import make_entries, make_snapshot
 
 
 class ReaderCases(Cases):

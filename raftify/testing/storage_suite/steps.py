@@ -1,17 +1,15 @@
-"""Writes to a log until it is killed; says after each step that it is durable.
+"""What a node does to its store, drawn from seeds, for writers that are killed.
 
 A step depends only on the store's state and on a seed, so a store in memory can follow.
 """
 
 from __future__ import annotations
 
-import os
 import random
-import sys
 
 from raftify.core.types import HardState
 from raftify.records import SnapshotDescriptor
-from raftify.storage import LmdbStorage, StableStorage, WriteBatch
+from raftify.storage import StableStorage, WriteBatch
 from raftify.testing.storage_suite.making import MEMBERS, make_entries, make_snapshot
 
 
@@ -65,17 +63,3 @@ def describe(storage: StableStorage) -> object:
         storage.known_incarnations(),
         (snapshot.metadata, SnapshotDescriptor.decode(snapshot.data), data),
     )
-
-
-def main(directory: str, first_seed: int) -> None:
-    """Take steps for ever, beginning with `first_seed`; print the seed of each once it is done."""
-    storage = LmdbStorage.create(directory)
-    seed = first_seed
-    while True:
-        take_step(storage, seed)
-        os.write(1, b"%d\n" % seed)
-        seed += 1
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))

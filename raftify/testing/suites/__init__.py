@@ -1,0 +1,1 @@
+"""What the suites for storages and for state machines share."""
