@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from random import Random
@@ -20,9 +19,9 @@ from raftify.raft import Raft
 from raftify.state_machine import AbstractStateMachine
 from raftify.testing.simulation.disk import SimulatedDisk
 from raftify.testing.simulation.network import Host
-from raftify.testing.simulation.observer import DurableView
 from raftify.testing.simulation.process import Process
 from raftify.testing.simulation.transport import SimulatedTransport
+from raftify.testing.simulation.view import Door, View
 from raftify.testing.simulation.worker import Pace, SimulatedWorker
 
 if TYPE_CHECKING:
@@ -81,8 +80,8 @@ class SimulatedNode:
         self.apply_pace = 0.0001
         self.process: Process | None = None
         self.view = View(self)
-        self._node: WatchedNode | None = None
-        self._facade: Raft | None = None
+        self.watched: WatchedNode | None = None
+        self.facade: Raft | None = None
         self._host = Host(name, None)
         self._paces: list[Pace] = []
         self._workers: list[SimulatedWorker] = []
@@ -104,8 +103,8 @@ class SimulatedNode:
     @property
     def runtime(self) -> RaftNode:
         """The runtime of the last process that was started, perhaps dead."""
-        assert self._node is not None, f"{self.name} was never started"
-        return self._node
+        assert self.watched is not None, f"{self.name} was never started"
+        return self.watched
 
     @property
     def raft(self) -> Raft:
@@ -113,7 +112,7 @@ class SimulatedNode:
 
         Its waiting calls run in the node's process. If that dies first they raise OutcomeUnknown.
         """
-        return cast("Raft", _Door(self))
+        return cast("Raft", Door(self))
 
     # -- life -------------------------------------------------------------------------------
 
@@ -162,7 +161,7 @@ class SimulatedNode:
         transport = SimulatedTransport(
             cluster.network, self._host, self.address, config, random, self._watch_send
         )
-        self._node = WatchedNode(
+        self.watched = WatchedNode(
             self,
             address=self.address,
             config=config,
@@ -173,9 +172,9 @@ class SimulatedNode:
             logger=cluster.logger,
             workers=self._workers,
         )
-        self._node.state.on_change = self._watch_step
-        self._facade = Raft(self._node)
-        cluster.loop.create_task(self._live(self._facade), name="run")
+        self.watched.state.on_change = self._watch_step
+        self.facade = Raft(self.watched)
+        cluster.loop.create_task(self._live(self.facade), name="run")
 
     async def _live(self, raft: Raft) -> None:
         how = STOP
@@ -224,7 +223,7 @@ class SimulatedNode:
 
     async def leave(self, *, timeout: float | None = None) -> None:
         """Leave the cluster for good, see `Raft.leave`."""
-        ended, facade = self._ended, self._facade
+        ended, facade = self._ended, self.facade
         assert facade is not None
         with suppress(OutcomeUnknown):
             await self.raft.leave(timeout=timeout)
@@ -306,7 +305,7 @@ class SimulatedNode:
             NodeStopped: it does not run.
             OutcomeUnknown: it ended meanwhile.
         """
-        process, facade = self.process, self._facade
+        process, facade = self.process, self.facade
         if process is None or facade is None:
             raise NodeStopped(f"{self.name} does not run")
         loop = self.cluster.loop
@@ -350,60 +349,6 @@ class SimulatedNode:
     def watch_restore(self, index: int) -> None:
         self.view.applied = index
         self.cluster.watch_restore(self, index)
-
-
-class View:
-    """A NodeView: what observers see of a node."""
-
-    def __init__(self, node: SimulatedNode) -> None:
-        self._node = node
-        self.applied = 0
-
-    @property
-    def id(self) -> int:
-        return self._node.id
-
-    @property
-    def name(self) -> str:
-        return self._node.name
-
-    @property
-    def incarnation(self) -> int:
-        return self._node.incarnation
-
-    @property
-    def running(self) -> bool:
-        return self._node.running
-
-    @property
-    def raft(self) -> RaftCore | None:
-        node = self._node
-        return node._node.core if node.process is not None and node._node is not None else None
-
-    @property
-    def disk(self) -> DurableView:
-        return self._node.storage.durable
-
-
-class _Door:
-    """Looks like the node's `Raft`; its coroutines run in the node's process."""
-
-    def __init__(self, node: SimulatedNode) -> None:
-        self._node = node
-
-    def __getattr__(self, name: str) -> Any:
-        node = self._node
-        facade = node._facade
-        if facade is None:
-            raise NodeStopped(f"{node.name} was never started")
-        value = getattr(facade, name)
-        if not inspect.iscoroutinefunction(value):
-            return value
-
-        async def call(*args: Any, **kwargs: Any) -> Any:
-            return await node.call(lambda raft: getattr(raft, name)(*args, **kwargs))
-
-        return call
 
 
 def _drawn(random: Random, mean: Callable[[], float]) -> Callable[[], tuple[float, float]]:
