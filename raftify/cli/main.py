@@ -15,6 +15,7 @@ from pathlib import Path
 from raftify.cli.log_view import Selection, describe_logs
 from raftify.cli.metadata_view import describe_metadata
 from raftify.cli.node_view import describe_node
+from raftify.cli.tls_options import add_tls_options, tls_of
 from raftify.errors import ConfigError, RaftifyError, StorageError
 
 EXIT_FINE = 0
@@ -76,6 +77,7 @@ def run(arguments: argparse.Namespace) -> None:
                     timeout=arguments.timeout,
                     cluster_id=arguments.cluster_id,
                     raw=arguments.raw,
+                    tls=tls_of(arguments),
                 )
             )
 
@@ -127,6 +129,7 @@ def _add_node(things: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     node.add_argument(
         "--cluster-id", default="", metavar="ID", help="refuse a node of any other cluster"
     )
+    add_tls_options(node)
 
 
 def _add(

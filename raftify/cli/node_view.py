@@ -9,6 +9,7 @@ from rich.console import Console
 from raftify.cli.console import facts_table, make_console, print_json, rows_table
 from raftify.cli.membership_view import Json, by_id, membership_table, part
 from raftify.client import create_client
+from raftify.config import Config, TlsConfig
 
 #: Characters of the state machine's own description that a table shows.
 LONGEST_STATE_MACHINE: Final = 600
@@ -24,14 +25,19 @@ _PROGRESS_COLUMNS = (
 )
 
 
-async def describe_node(address: str, *, timeout: float, cluster_id: str, raw: bool) -> None:
+async def describe_node(
+    address: str, *, timeout: float, cluster_id: str, raw: bool, tls: TlsConfig | None = None
+) -> None:
     """Ask the node at `address` for its state and print it.
 
     Raises:
-        ConfigError: the address cannot be read.
+        ConfigError: the address cannot be read, or the certificates cannot.
         PeerUnreachable, DeadlineExceeded, PeerRefused: the node does not answer.
     """
-    async with create_client(address, timeout=timeout, cluster_id=cluster_id) as client:
+    config = Config(tls=tls)
+    async with create_client(
+        address, timeout=timeout, cluster_id=cluster_id, config=config
+    ) as client:
         state = await client.debug_node()
     if raw:
         print_json(state)

@@ -56,9 +56,7 @@ class TlsConfig:
 
     def faults(self) -> list[str]:
         """Return everything that is wrong with the settings and with the files, one text each."""
-        faults = self._settings_faults()
-        if not faults:
-            faults = self._files_faults()
+        faults = self._settings_faults() + self._files_faults()
         return faults or chain_faults(self.ca_cert, self.cert, self.key)
 
     def _settings_faults(self) -> list[str]:
@@ -97,7 +95,8 @@ class TlsConfig:
     def _files_faults(self) -> list[str]:
         faults = []
         for name, path in (("ca_cert", self.ca_cert), ("cert", self.cert), ("key", self.key)):
-            if not path:
+            given: object = path
+            if not isinstance(given, str | Path) or not given:
                 continue
             try:
                 text = Path(path).read_text(encoding="ascii")
