@@ -39,6 +39,8 @@ SETTINGS = (
 )
 #: Within this time after the last restart everybody has to have found together again, in seconds.
 CALM_SECONDS = 40.0
+#: Not the ten seconds from one snapshot to the next: every sample would find the log the same.
+SAMPLE_SECONDS = 7.0
 STEADY_SHARE = 5 / 6
 
 
@@ -126,7 +128,7 @@ async def live(soak: Soak, arguments: argparse.Namespace) -> str:
     loop = asyncio.get_running_loop()
     total = arguments.minutes * 60
     began = loop.time()
-    interval = min(10.0, total * STEADY_SHARE / (6 * FEWEST))
+    interval = min(SAMPLE_SECONDS, total * STEADY_SHARE / (6 * FEWEST))
 
     async def note_until(end: float, phase: str, every: float = interval) -> None:
         while loop.time() - began < end:

@@ -80,5 +80,18 @@ def test_a_new_leader_may_have_as_many_tasks_as_the_old_one_had() -> None:
     assert not any(f.grown for f in judge_restarts([*leader, *follower, *calm], "node-1"))
 
 
+def test_a_client_may_keep_a_stream_to_each_node_that_led() -> None:
+    names = ("node-1", "node-2", "node-3", "client")
+    steady = [replace(s, who=who) for who in names for s in HOUR]
+    calm = [replace(QUIET, phase="calm", who=who, seconds=3600) for who in names]
+
+    def grown(more: int) -> list[str]:
+        later = [replace(s, tasks=s.tasks + more * (s.who == "client")) for s in calm]
+        return [f.what for f in judge_restarts([*steady, *later], "node-1") if f.grown]
+
+    assert grown(6) == []
+    assert grown(10) == ["tasks"]
+
+
 def test_the_slope_of_a_straight_line_is_exact() -> None:
     assert line([0, 1, 2, 3], [1, 3, 5, 7]) == (2, 0)
