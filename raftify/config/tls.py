@@ -99,12 +99,12 @@ class TlsConfig:
             if not isinstance(given, str | Path) or not given:
                 continue
             try:
-                text = Path(path).read_text(encoding="ascii")
+                text = Path(given).read_text(encoding="latin-1")
             except OSError as error:
                 faults.append(f"cannot read {name} {path}: {error.strerror}")
                 continue
             except ValueError:
-                faults.append(f"{name} {path} is no PEM file: convert it with openssl")
+                faults.append(f"{name} {path!r} is no path of a file")
                 continue
             if name == "key" and any(mark in text for mark in _ENCRYPTED):
                 faults.append(f"key {path} is encrypted: give it decrypted, readable by the node")

@@ -75,7 +75,7 @@ def test_files_that_are_something_else(authority: Authority, tmp_path: Path) -> 
     der = tmp_path / "cert.der"
     der.write_bytes(b"0\x82\x01\xff")
     text = faults_of(authority, ca_cert=der, cert=authority.key("node"), key=authority.cert("node"))
-    assert f"ca_cert {der} is no PEM file" in text
+    assert f"ca_cert {der} holds no certificate in PEM form" in text
     assert f"cert {authority.key('node')} holds no certificate" in text
     assert f"key {authority.cert('node')} holds no private key" in text
 
@@ -116,6 +116,7 @@ def test_a_certificate_that_has_expired(authority: Authority) -> None:
     ("settings", "fault"),
     [
         ({"ca_cert": ""}, "ca_cert must be the path"),
+        ({"ca_cert": "a\0b"}, "ca_cert 'a\\x00b' is no path of a file"),
         ({"ca_cert": 5}, "ca_cert must be a path, not 5"),
         ({"cert": None}, "cert and key must be given together"),
         (
