@@ -204,24 +204,24 @@ class SimulatedNetwork:
         Returns False if the link is cut, which the sender will find out in time.
         """
         link, random, loop = self.link(source.name, port.name), self.random, self.loop
-        packet = self._sent(source.name, port.name, what)
+        packet = self.note_sent(source.name, port.name, what)
         if link.cut:
-            self._lost(source.name, port.name, packet, "cut")
+            self.note_lost(source.name, port.name, packet, "cut")
             return False
         conditions = link.conditions
         if conditions.loss and random.random() < conditions.loss:
-            self._lost(source.name, port.name, packet, "loss")
+            self.note_lost(source.name, port.name, packet, "loss")
             return True
         copies = 1
         if conditions.duplicate and random.random() < conditions.duplicate:
             copies = 2
-            self._count("duplicate")
+            self.count("duplicate")
         for _ in range(copies):
             delay = link.travel(loop.now, len(data), random)
             body = data
             if conditions.corrupt and random.random() < conditions.corrupt:
                 body = flip_bit(data, random)
-                self._count("corrupt")
+                self.count("corrupt")
             loop.arrange(
                 port.host.process, delay, self._arrive, source.name, port, packet, body, arrive
             )
@@ -231,21 +231,24 @@ class SimulatedNetwork:
         self, source: str, port: Port, packet: int, data: bytes, arrive: Callable[[bytes], None]
     ) -> None:
         if self._ports.get(port.address) is not port:
-            self._lost(source, port.name, packet, "closed")
+            self.note_lost(source, port.name, packet, "closed")
             return
         self.trace.add(Delivered(self.loop.now, source, port.name, packet))
         arrive(data)
 
-    def _sent(self, source: str, target: str, what: str) -> int:
+    def note_sent(self, source: str, target: str, what: str) -> int:
+        """Note that a packet left; return its number."""
         self._packets += 1
         self.trace.add(Sent(self.loop.now, source, target, self._packets, what))
         return self._packets
 
-    def _lost(self, source: str, target: str, packet: int, why: str) -> None:
-        self._count(why)
+    def note_lost(self, source: str, target: str, packet: int, why: str) -> None:
+        """Note that a packet did not arrive, or, with number 0, that what came was refused."""
+        self.count(why)
         self.trace.add(Dropped(self.loop.now, source, target, packet, why))
 
-    def _count(self, what: str) -> None:
+    def count(self, what: str) -> None:
+        """Count that `what` happened to a packet."""
         self.counts[what] = self.counts.get(what, 0) + 1
 
     def silence(self) -> float:
@@ -294,15 +297,15 @@ class _Exchange:
             return
         there = network.link(source.name, port.name)
         back = network.link(port.name, source.name)
-        packet = network._sent(source.name, port.name, what)
+        packet = network.note_sent(source.name, port.name, what)
         if there.cut or back.cut:
             # A connection that stands already takes the request, and nothing comes back.
             sent = network.random.random() < 0.5
-            network._lost(source.name, port.name, packet, "cut")
+            network.note_lost(source.name, port.name, packet, "cut")
             self._break("nothing comes back", network.silence(), sent=sent)
             return
         if there.conditions.loss and network.random.random() < there.conditions.loss:
-            network._lost(source.name, port.name, packet, "loss")
+            network.note_lost(source.name, port.name, packet, "loss")
             self._break("the connection broke", network.silence(), sent=True)
             return
         self._port = port
@@ -323,10 +326,10 @@ class _Exchange:
         if port.on_close.pop(self._watch, None) is None:
             return
         back = network.link(port.name, source.name)
-        packet = network._sent(port.name, source.name, "answer")
+        packet = network.note_sent(port.name, source.name, "answer")
         lost = back.conditions.loss and network.random.random() < back.conditions.loss
         if back.cut or lost:
-            network._lost(port.name, source.name, packet, "cut" if back.cut else "loss")
+            network.note_lost(port.name, source.name, packet, "cut" if back.cut else "loss")
             self._break("no answer came back", network.silence(), sent=True)
             return
         delay = back.travel(network.loop.now, len(answer), network.random)

@@ -39,8 +39,8 @@ class Outlet:
         self.address = address
         self._transport = transport
         self._peer_id = peer_id
-        self._network = transport.network
-        self._host = transport.host
+        self.network = transport.network
+        self.host = transport.host
         self._loop = asyncio.get_running_loop()
         config = transport.config
         self._outbox = Outbox(max_bytes=config.outbox_bytes, max_messages=config.outbox_messages)
@@ -85,7 +85,7 @@ class Outlet:
         while len(self._outbox):
             batch = self._outbox.take(_BATCH_BYTES)
             data, port = pack_batch(batch), stream.port
-            if not self._network.send(self._host, port, data, describe(batch), stream.arrive):
+            if not self.network.send(self.host, port, data, describe(batch), stream.arrive):
                 stream.suspect()
 
     # -- the connection ---------------------------------------------------------------------
@@ -109,7 +109,7 @@ class Outlet:
             else:
                 reply(_ACCEPTED)
 
-        answer = self._network.request(self._host, self.address, b"", "connect", serve)
+        answer = self.network.request(self.host, self.address, b"", "connect", serve)
 
         def on_answered(answer: asyncio.Future[bytes]) -> None:
             self._connecting = False
@@ -194,8 +194,8 @@ class Stream:
         self.port = port
         self.handshake = handshake
         self._outlet = outlet
-        self._network = outlet._network
-        self._watch = self._network.watch(port, self._on_port_closed)
+        self.network = outlet.network
+        self._watch = self.network.watch(port, self._on_port_closed)
         self._suspected = False
         self._refused = False
         self._late: deque[list[Message]] | None = None
@@ -208,14 +208,14 @@ class Stream:
         """Something did not arrive, and nothing tells so: it will be found out."""
         if not self._suspected:
             self._suspected = True
-            self._end_after(self._network.silence(), None)
+            self._end_after(self.network.silence(), None)
 
     def _on_port_closed(self) -> None:
-        self._end_after(self._network.refusal(), None)
+        self._end_after(self.network.refusal(), None)
 
     def _end_after(self, delay: float, error: bytes | None) -> None:
         outlet = self._outlet
-        self._network.loop.arrange(outlet._host.process, delay, outlet.on_stream_ended, self, error)
+        self.network.loop.arrange(outlet.host.process, delay, outlet.on_stream_ended, self, error)
 
     # -- the receiving side; all of it runs in the receiving process ------------------------
 
@@ -244,7 +244,7 @@ class Stream:
             self._refuse(error)
             return
         self._late = deque()
-        self._network.loop.create_task(self._catch_up(receiving, held_up), name="receive")
+        self.network.loop.create_task(self._catch_up(receiving, held_up), name="receive")
 
     async def _catch_up(self, receiving: Coroutine[Any, Any, None], held_up: Any) -> None:
         """The inbox is full: wait for it, and what comes meanwhile waits too."""
@@ -260,9 +260,11 @@ class Stream:
     def _refuse(self, error: RaftifyError) -> None:
         self._refused = True
         outlet = self._outlet
-        network, port = self._network, self.port
+        why = f"refused: {type(error).__name__}"
+        self.network.note_lost(outlet.host.name, self.port.name, 0, why)
+        network, port = self.network, self.port
         answer = None if isinstance(error, NodeStopped) else encode_error(error)
-        delay = network.link(port.name, outlet._host.name).travel(
+        delay = network.link(port.name, outlet.host.name).travel(
             network.loop.now, len(answer or b""), network.random
         )
         self._end_after(delay, answer)

@@ -172,7 +172,7 @@ class _Transfer:
             self._port = port
             corrupt = network.link(host.name, port.name).conditions.corrupt
             if data and corrupt and network.random.random() < corrupt:
-                network._count("corrupt")
+                network.count("corrupt")
                 data = flip_bit(data, network.random)
             handshake = read_handshake(self._metadata)
             port.service.snapshot_inlet.take(self._key, handshake, data, reply)
