@@ -1,6 +1,6 @@
 """Put one fault at a time into a copy of the package, and show which simulated storm finds it.
 
-    python -m scripts.simmutants [--seeds N] [--jobs N] [--markdown FILE] [WORD ...]
+    python -m scripts.simmutants [--seeds N] [--jobs N] [--results FILE] [WORD ...]
 
 The faults are in `scripts/sim_faults/*.toml`, see `fault_table`, with some of those of the core
 from `scripts/faults`. A seed finds a fault if its storm fails with the fault and passes without it.
@@ -20,8 +20,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -161,8 +161,8 @@ def hunt(folder: Path, first: int, count: int) -> dict[str, Any] | None:
     return found
 
 
-def try_all(faults: Sequence[Fault], first: int, seeds: int, jobs: int) -> list[Verdict]:
-    """Try `faults`, `jobs` at a time; print a line for each, in their order.
+def try_all(faults: Sequence[Fault], first: int, seeds: int, jobs: int) -> Iterator[Verdict]:
+    """Try `faults`, `jobs` at a time; print a line for each, and yield it, as they end.
 
     Raises:
         CannotTry: see `Hunter.judge`.
@@ -183,16 +183,15 @@ def try_all(faults: Sequence[Fault], first: int, seeds: int, jobs: int) -> list[
             if number:
                 folders.put(folder)
         hunter = Hunter(Path(temporary, "0"), first, seeds)
-        verdicts = []
         with ThreadPoolExecutor(jobs) as pool:
             try:
-                for verdict in pool.map(in_a_folder, faults):
-                    verdicts.append(verdict)
+                for done in as_completed([pool.submit(in_a_folder, fault) for fault in faults]):
+                    verdict = done.result()
                     print(line_of(verdict), flush=True)
+                    yield verdict
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-    return verdicts
 
 
 def line_of(verdict: Verdict) -> str:
@@ -231,6 +230,38 @@ def table_of(verdicts: Sequence[Verdict]) -> str:
     return "\n".join(lines) + "\n"
 
 
+class Results:
+    """Verdicts of earlier runs, kept in a file so that a run of hours can be broken off.
+
+    A verdict counts as long as its fault is the same.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._kept: dict[str, Any] = {}
+        if path is not None and path.exists():
+            self._kept = json.loads(path.read_text(encoding="utf-8"))
+
+    def of(self, fault: Fault) -> Verdict | None:
+        """Return the verdict on `fault` if it was found, None otherwise."""
+        kept = self._kept.get(fault.name)
+        if kept is None or kept["fault"] != repr(fault.edits) or kept["seed"] is None:
+            return None
+        return Verdict(fault, kept["tried"], 0.0, kept["seed"], kept["kind"], kept["what"])
+
+    def keep(self, verdict: Verdict) -> None:
+        """Write `verdict` down."""
+        self._kept[verdict.fault.name] = {
+            "fault": repr(verdict.fault.edits),
+            "tried": verdict.tried,
+            "seed": verdict.seed,
+            "kind": verdict.kind,
+            "what": verdict.what,
+        }
+        if self._path is not None:
+            self._path.write_text(json.dumps(self._kept, indent=1), encoding="utf-8")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Try the faults asked for, and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
@@ -238,20 +269,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=1, help="the seed to begin with")
     parser.add_argument("--seeds", type=int, default=1000, help="how many, at most")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--results", type=Path, help="go on from the verdicts in this file")
     parser.add_argument("--markdown", type=Path, help="write the table of all to this file")
     options = parser.parse_args(arguments)
+    results = Results(options.results)
     faults = fault_table.chosen(load(), options.words)
+    verdicts = {fault.name: found for fault in faults if (found := results.of(fault)) is not None}
     begin = time.monotonic()
     try:
-        verdicts = try_all(faults, options.first, options.seeds, options.jobs)
+        left = [fault for fault in faults if fault.name not in verdicts]
+        for verdict in try_all(left, options.first, options.seeds, options.jobs):
+            verdicts[verdict.fault.name] = verdict
+            results.keep(verdict)
     except CannotTry as error:
         print(error, file=sys.stderr)
         return 2
+    in_order = [verdicts[fault.name] for fault in faults]
     if options.markdown is not None and not options.words:
-        options.markdown.write_text(table_of(verdicts), encoding="utf-8")
-    survivors = [verdict.fault.name for verdict in verdicts if verdict.seed is None]
+        options.markdown.write_text(table_of(in_order), encoding="utf-8")
+    survivors = [verdict.fault.name for verdict in in_order if verdict.seed is None]
     print(
-        f"{len(verdicts)} faults, {len(survivors)} survive {options.seeds} seeds, "
+        f"{len(in_order)} faults, {len(survivors)} survive {options.seeds} seeds, "
         f"{time.monotonic() - begin:.0f} s with {options.jobs} at a time"
     )
     for name in survivors:
