@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,9 @@ from raftify.config import TlsConfig
 from raftify.errors import ConfigError
 
 _LOGGER: Final = logging.getLogger("raftify.tls")
+
+#: Seconds; dates of certificates pass by themselves.
+_LOOK_AGAIN: Final = 60.0
 
 _Signature = tuple[tuple[int, int, int], ...]
 
@@ -41,6 +45,8 @@ class CertificateFiles:
         self._lock = threading.Lock()
         self._seen: _Signature = ()
         self._pem: Pem | None = None
+        self._judged: tuple[_Signature, float] | None = None
+        self._faults: list[str] = []
 
     def current(self) -> Pem:
         """Return what is to be used now.
@@ -70,6 +76,18 @@ class CertificateFiles:
             self._seen = signature
             assert pem is not None
             return pem
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with the files now; looked at anew once a minute, or when they
+        were replaced, because it is asked at each failure."""
+        with self._lock:
+            try:
+                state = (self._signature(), time.monotonic() // _LOOK_AGAIN)
+            except OSError as error:
+                return [str(error)]
+            if state != self._judged:
+                self._judged, self._faults = state, self._tls.faults()
+            return self._faults
 
     def _signature(self) -> _Signature:
         files = (self._tls.ca_cert, self._tls.cert, self._tls.key)

@@ -8,6 +8,7 @@ from typing import Final
 
 from raftify.config import TlsConfig
 from raftify.errors import CertificateRefused, PeerUnreachable, TransportError
+from raftify.transport.credentials import files_of
 
 #: How gRPC's core words what went wrong with TLS; it has no codes for it.
 _VERIFY: Final = re.compile(r"CERTIFICATE_VERIFY_FAILED:? ?([^:]*)")
@@ -66,7 +67,7 @@ def is_of_the_connection(details: str) -> bool:
 def _of_our_certificate(tls: TlsConfig) -> str:
     if not tls.cert:
         return "a node that demands certificates does so, and this program shows none"
-    faults = tls.faults()
+    faults = files_of(tls).faults()
     if faults:
         return "; ".join(faults)
     return f"a node does so that does not take our certificate {tls.cert}: see its log"
