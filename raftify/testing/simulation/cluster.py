@@ -68,12 +68,19 @@ class SimulatedCluster:
         observers: Iterable[Observer] = (),
         trace: Trace | None = None,
         logger: logging.Logger | None = None,
+        beside: SimulatedCluster | None = None,
     ) -> None:
+        """Make a cluster without nodes; `beside` is another one, to be on the same network."""
         self.loop = loop
         self.seed = seed
         self.random = Random(f"{seed}/nodes")
         self.trace = Trace(keep=0) if trace is None else trace
-        self.network = SimulatedNetwork(loop, Random(f"{seed}/network"), self.trace)
+        self.network = (
+            SimulatedNetwork(loop, Random(f"{seed}/network"), self.trace)
+            if beside is None
+            else beside.network
+        )
+        self._beside = beside
         self.nodes: dict[int, SimulatedNode] = {}
         self.config = Config() if config is None else config
         self.make_machine = machine
@@ -112,10 +119,10 @@ class SimulatedCluster:
         await self.rejoin(node, through)
         return node
 
-    def new_machine(self) -> SimulatedNode:
-        """Return a machine with an empty disk, which has no id yet and does not run."""
+    def new_machine(self, node_id: int = 0) -> SimulatedNode:
+        """Return a machine with an empty disk, which does not run and is not one of `nodes` yet."""
         name = self._new_name()
-        return SimulatedNode(self, 0, name, f"{name}:7000")
+        return SimulatedNode(self, node_id, name, f"{name}:7000")
 
     async def rejoin(self, node: SimulatedNode, through: SimulatedNode | None = None) -> None:
         """Let `node`, whose disk is empty, join under a new id."""
@@ -295,6 +302,8 @@ class SimulatedCluster:
                 self.loop.fail(error)
 
     def _new_name(self) -> str:
+        if self._beside is not None:
+            return self._beside._new_name()
         self._machines += 1
         return f"n{self._machines}"
 

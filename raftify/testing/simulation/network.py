@@ -116,7 +116,7 @@ class SimulatedNetwork:
         #: How often each thing happened to a packet.
         self.counts: dict[str, int] = {}
         self._links: dict[tuple[str, str], Link] = {}
-        self._own: set[tuple[str, str]] = set()
+        self._isolated: set[str] = set()
         self._ports: dict[str, Port] = {}
         self._packets = 0
         self._watched = 0
@@ -126,14 +126,12 @@ class SimulatedNetwork:
     def set_conditions(self, conditions: Conditions) -> None:
         """Let every link be as `conditions`, also those that were given others."""
         self.conditions = conditions
-        self._own.clear()
         for link in self._links.values():
             link.conditions = conditions
 
     def set_link(self, source: str, target: str, conditions: Conditions) -> None:
         """Let the way from `source` to `target` be as `conditions`, and only this direction."""
         self.link(source, target).conditions = conditions
-        self._own.add((source, target))
 
     def cut(self, source: str, target: str, *, both_ways: bool = False) -> None:
         """Lose everything from `source` to `target`, and the other way too if asked for."""
@@ -141,12 +139,20 @@ class SimulatedNetwork:
         if both_ways:
             self.link(target, source).cut = True
 
+    def isolate(self, host: str) -> None:
+        """Lose everything that `host` sends, and everything that is sent to it."""
+        self._isolated.add(host)
+        for (source, target), link in self._links.items():
+            if host in (source, target):
+                link.cut = True
+
     def mend(self, source: str, target: str) -> None:
         """Undo `cut` in both directions."""
         self.link(source, target).cut = self.link(target, source).cut = False
 
     def heal(self) -> None:
         """Mend every link, and let all be as a healthy network."""
+        self._isolated.clear()
         for link in self._links.values():
             link.cut = False
         self.set_conditions(Conditions())
@@ -156,6 +162,7 @@ class SimulatedNetwork:
         link = self._links.get((source, target))
         if link is None:
             link = self._links[source, target] = Link(self.conditions)
+            link.cut = bool(self._isolated & {source, target})
         return link
 
     # -- ports ------------------------------------------------------------------------------

@@ -79,6 +79,8 @@ class SimulatedNode:
         self.disk_pace = 0.001
         self.apply_pace = 0.0001
         self.process: Process | None = None
+        #: What runs `Raft.run`; of the last process, perhaps dead.
+        self.task: asyncio.Task[None] | None = None
         self.view = View(self)
         self.watched: WatchedNode | None = None
         self.facade: Raft | None = None
@@ -174,13 +176,13 @@ class SimulatedNode:
         )
         self.watched.state.on_change = self._watch_step
         self.facade = Raft(self.watched)
-        cluster.loop.create_task(self._live(self.facade), name="run")
+        self.task = cluster.loop.create_task(self._live(self.facade), name="run")
 
     async def _live(self, raft: Raft) -> None:
         how = STOP
         try:
             await raft.run()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the process ends with it
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the process ends
             self.failure = error
             how = type(error).__name__
         # Not in a `finally`: a process that is killed does not come here.
@@ -233,6 +235,12 @@ class SimulatedNode:
         """Wait until the process that runs now has ended, however it does."""
         if self.running:
             await self._ended.wait()
+
+    async def outcome(self) -> None:
+        """The same, and raise what it ended with by itself."""
+        await self.ended()
+        if self.failure is not None:
+            raise self.failure
 
     def pause(self) -> None:
         """Stand still as by SIGSTOP, until `resume`."""
