@@ -34,9 +34,10 @@ def connection_failure(
             hint = "; it closed the connection at once, as a node does that takes only TLS: set tls"
         return PeerUnreachable(f"nobody answers at {where}{hint} ({details})")
     if verify := _VERIFY.search(details):
+        # Old versions of gRPC do not say which it is.
+        reason = verify[1].strip() or "it has expired, or another authority signed it"
         return CertificateRefused(
-            f"the certificate of {where} does not hold by ca_cert {tls.ca_cert}: "
-            f"{verify[1].strip() or 'it cannot be verified'}"
+            f"the certificate of {where} does not hold by ca_cert {tls.ca_cert}: {reason}"
         )
     if _NAME.search(details):
         name = tls.name_of(node_id)

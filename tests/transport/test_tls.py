@@ -206,9 +206,7 @@ class TestClients:
         one = await machines.start(1, config=Config(tls=stranger.tls("node")))
         error = await refused(one.address, authority.tls("client", "client"))
         assert isinstance(error, CertificateRefused)
-        assert f"does not hold by ca_cert {authority.ca_cert}: unable to get local issuer" in str(
-            error
-        )
+        assert f"does not hold by ca_cert {authority.ca_cert}" in str(error)
         assert one.node.calls == []
 
 
@@ -224,7 +222,7 @@ class TestDates:
         take_regardless(authority.tls("node"))
         error = await refused(one.address, authority.tls("client", "client"))
         assert isinstance(error, CertificateRefused)
-        assert "certificate has expired" in str(error)
+        assert "has expired" in str(error)
 
     async def test_a_caller_whose_certificate_has_expired_is_told_so(
         self, machines: Machines, tmp_path: Path
