@@ -5,7 +5,8 @@ See the README for a quick guide.
 
     Layers, each importing only what stands before it:
     errors < core < wire < peers, state_machine < records, config < storage, transport
-           < node, client < joining, leading, leaving, waiting < facade < raft < cli, testing
+           < node, client < initializing, joining, leading, leaving, waiting < facade < raft
+           < cli, testing
 """
 
 from raftify.client import RaftServiceClient, create_client

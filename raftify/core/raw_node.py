@@ -253,6 +253,11 @@ class RawNode:
     # -- snapshots and peers ----------------------------------------------------------------
 
     @_guarded
+    def found(self, snapshot: Snapshot) -> None:
+        """Begin with `snapshot` on a node without a log; see `snapshot_handling.found`."""
+        snapshots.found(self.raft, snapshot)
+
+    @_guarded
     def request_snapshot(self) -> None:
         """Ask the leader for a snapshot.
 

@@ -15,7 +15,7 @@ from raftify.core.types import (
     Role,
     Snapshot,
 )
-from raftify.errors import Rejected
+from raftify.errors import ConfChangeRejected, Rejected
 
 
 def request_snapshot(core: RaftCore) -> None:
@@ -105,6 +105,22 @@ def restore(core: RaftCore, snapshot: Snapshot) -> bool:
     own.maybe_update(own.next_idx - 1)
     core.pending_request_snapshot = INVALID_INDEX
     return True
+
+
+def found(core: RaftCore, snapshot: Snapshot) -> None:
+    """Begin the log of a node that has none with `snapshot`, which no leader sent.
+
+    Raises:
+        ConfChangeRejected: the node has a log or a configuration already, or the snapshot's
+            configuration is without it.
+    """
+    log = core.raft_log
+    if log.last_index() != INVALID_INDEX or core.tracker.progress:
+        raise ConfChangeRejected(f"node {core.id} has a log already")
+    if core.term < snapshot.metadata.term:
+        core.become_follower(snapshot.metadata.term, INVALID_ID)
+    if not restore(core, snapshot):
+        raise ConfChangeRejected(f"node {core.id} is no member of what it was to found")
 
 
 def handle_snapshot_status(core: RaftCore, message: Message) -> None:

@@ -10,6 +10,7 @@ from raftify.client.changes import conf_change, membership_change
 from raftify.core.types import ConfChangeTransition, ConfChangeV2
 from raftify.errors import ConfigError
 from raftify.facade.deadlines import seconds
+from raftify.initializing import initialize
 from raftify.node.raft_node import RaftNode
 from raftify.peers import InitialRole, Membership, Peer, Peers
 from raftify.records import decode_peers, encode_peers
@@ -29,6 +30,32 @@ class Members:
     """
 
     _node: RaftNode
+
+    async def initialize(
+        self, members: Mapping[int, str] | Peers, *, timeout: float | None = None
+    ) -> Membership:
+        """Found a cluster of nodes that wait for one; return its first membership.
+
+            raft = Raft.bootstrap(ReservedId(1), ...)   # and so 2 and 3, each on its machine
+            await raft.initialize({1: "10.0.0.1:60061", 2: "10.0.0.2:60061", 3: "10.0.0.3:60061"})
+
+        To be called on one of them, a voter. It returns once the membership is durable here, and
+        campaigns then; the others get it from the leader (`wait_for_leader`). Safe to repeat with
+        the same members: also on another of them, at the same time, and after the cluster has
+        changed. If this node is lost before the others have heard of it, they wait still.
+
+        Args:
+            members: `{id: address}`, or Peers with roles and metadata; this node among them.
+
+        Raises:
+            ConfigError: members makes no cluster, or has this node not, at another address or as a
+                learner.
+            ConfChangeRejected: this node has a cluster or a log already.
+            JoinRejected: it has asked a cluster to take it.
+            DeadlineExceeded: it was not durable within `timeout` seconds; it may become so.
+        """
+        timeout = seconds(timeout, self._node.config.conf_change_request_timeout)
+        return await initialize(self._node, members, timeout=timeout)
 
     async def change_membership(
         self,

@@ -178,10 +178,33 @@ class CoreTask:
                 continue
             try:
                 self._raw.step(message)
+                if message.msg_type is MessageType.SNAPSHOT and not self._state.origin:
+                    self._bind()
             except (Rejected, MalformedMessage) as error:
                 # Late words of a node that left, or of a forwarded request: Raft goes on without.
                 self._logger.debug("ignored %s: %s", message.msg_type.name, error)
         self._inbox.note_space()
+
+    def found(self, first: Snapshot) -> None:
+        """Begin with the membership in `first`, and campaign once it is durable.
+
+        Raises:
+            ConfChangeRejected: this node has a log.
+        """
+        self._raw.found(first)
+        self._bind()
+        self.campaign_soon()
+
+    def _bind(self) -> None:
+        """If the core has just taken its first snapshot, belong to that cluster and no other.
+
+        Whoever called before was let in, for this node could be anybody's. What such callers sent
+        and was not looked at yet may be of another cluster, and must not mix with this one.
+        """
+        snapshot = self._raw.snap()
+        if snapshot is not None:
+            self._state.ticket_origin = SnapshotDescriptor.decode(snapshot.data).membership.origin
+            self._inbox.forget_messages()
 
     def _take_calls(self) -> None:
         calls = self._inbox.calls

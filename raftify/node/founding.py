@@ -99,25 +99,35 @@ def first_membership(
         return Membership()
     if config.initial_peers is None:
         return Membership.of({node_id: Peer(node_id, address)}, index=1, origin=incarnation)
-    if all(p.initial_role is InitialRole.LEARNER for p in config.initial_peers.values()):
-        raise ConfigError("Config.initial_peers has learners only: a cluster needs a voter")
-    own = config.initial_peers.get(node_id)
-    if own is None:
-        raise ConfigError(
-            f"Config.initial_peers has {list(config.initial_peers)}, but not this node, {node_id}"
-        )
-    if own.address != address:
-        raise ConfigError(
-            f"this node listens on {address}, but Config.initial_peers says {own.address} for "
-            f"node {node_id}: the other nodes would not find it"
-        )
+    check_founder(node_id, address, config.initial_peers, "Config.initial_peers")
     origin = static_origin(config.cluster_id, config.initial_peers)
     return Membership.of(config.initial_peers, index=1, origin=origin)
 
 
+def check_founder(node_id: int, address: str, peers: Peers, name: str) -> None:
+    """Raise ConfigError unless node `node_id` at `address` can be one of the founders `peers`.
+
+    `name` says in messages where they were given.
+    """
+    if all(p.initial_role is InitialRole.LEARNER for p in peers.values()):
+        raise ConfigError(f"{name} has learners only: a cluster needs a voter")
+    own = peers.get(node_id)
+    if own is None:
+        raise ConfigError(f"{name} has {list(peers)}, but not this node, {node_id}")
+    if own.address != address:
+        raise ConfigError(
+            f"this node listens on {address}, but {name} says {own.address} for node {node_id}: "
+            "the other nodes would not find it"
+        )
+
+
 def static_origin(cluster_id: str, peers: Peers) -> str:
     """Return the origin of a static cluster: the same on every node that is told the same."""
-    told = [cluster_id, *((i, peers[i].address, peers[i].initial_role.value) for i in peers)]
+    told: list[object] = [cluster_id]
+    told += [(i, peers[i].address, peers[i].initial_role.value) for i in peers]
+    metadata = {i: peers[i].metadata.hex() for i in peers if peers[i].metadata}
+    if metadata:
+        told.append(metadata)
     return sha256(json.dumps(told).encode()).hexdigest()[:32]
 
 

@@ -41,6 +41,7 @@ class Inbox:
         self._space = asyncio.Event()
         self._space.set()
         self._closed: BaseException | None = None
+        self._forgotten = 0
         self.messages: deque[Message] = deque()
         self.calls: deque[Callable[[], None]] = deque()
         self.proposals: deque[Proposal] = deque()
@@ -63,12 +64,20 @@ class Inbox:
 
     async def put_messages(self, messages: Sequence[Message]) -> None:
         """Add messages from a peer; waits while the inbox is full, so that the peer feels it."""
+        forgotten = self._forgotten
         while len(self.messages) >= self._limit and self._closed is None:
             self._space.clear()
             await self._space.wait()
         self.check_open()
-        self.messages.extend(messages)
-        self._wake.set()
+        if forgotten == self._forgotten:
+            self.messages.extend(messages)
+            self._wake.set()
+
+    def forget_messages(self) -> None:
+        """Drop every message that has come in, also those that wait for space; Raft repeats."""
+        self._forgotten += 1
+        self.messages.clear()
+        self.note_space()
 
     def put_call(self, call: Callable[[], None]) -> None:
         """Have `call` run by the task that owns the core.

@@ -188,6 +188,15 @@ class LocalApi:
             raise ConfChangeRejected(f"node {node_id} is no member, so it follows nobody")
         return target
 
+    async def found(self, first: Snapshot, *, timeout: float) -> None:
+        """See `CoreTask.found`; returns before it is durable."""
+
+        def found(future: asyncio.Future[None], _deadline: float) -> None:
+            self._core.found(first)
+            future.set_result(None)
+
+        await self._calls.ask(found, timeout, leader_only=False)
+
     async def leave_joint(self, *, timeout: float) -> Membership:
         return await self.change_config(ConfChangeV2(), timeout=timeout)
 

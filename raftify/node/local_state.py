@@ -32,7 +32,8 @@ class LocalState:
         self.identity = identity
         self.address = address
         self.membership = membership
-        #: What a joiner's ticket says of its cluster's origin.
+        #: The origin that a joiner's ticket names, or that of the first snapshot, on its way to
+        #: the disk, of a node that waits.
         self.ticket_origin = ""
         self.role = Role.FOLLOWER
         self.term = 0

@@ -21,7 +21,7 @@ ROWS: list[set[str]] = [
     {"records", "config"},
     {"storage", "transport"},
     {"node", "client"},
-    {"joining", "leading", "leaving", "waiting"},
+    {"initializing", "joining", "leading", "leaving", "waiting"},
     {"facade"},
     {"raft"},
     {"cli", "testing"},
