@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from raftify.errors import StorageDamaged
+from raftify.errors import NotALogDirectory, StorageDamaged
 from raftify.storage import lmdb_records as records
 from raftify.storage.directory_lock import DirectoryLock
 from raftify.storage.disk_folder import DiskFolder, from_os_error, sync_directory
@@ -18,7 +19,10 @@ from raftify.storage.snapshot_files import FINISHED_SUFFIX, SnapshotFiles
 
 LOCK_FILE: Final = "LOCK"
 SNAPSHOT_DIRECTORY: Final = "snapshots"
-_NEW_SUFFIX: Final = ".new"
+#: Added to the name of what is being made, until it is whole.
+NEW_SUFFIX: Final = ".new"
+#: Name of RocksDB's directory in a log directory: whoever finds it must not begin a log beside it.
+ROCKSDB_NAME: Final = "log.rocksdb"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +38,21 @@ class LogDirectory:
     @classmethod
     def open(cls, path: Path, map_size: int) -> LogDirectory:
         """Open the directory for writing, made new if there is none; see LmdbStorage.create."""
+        return cls.locked(path, lambda lock: cls._open_locked(path, lock, map_size))
+
+    @classmethod
+    def locked(cls, path: Path, open_in: Callable[[Lock], LogDirectory]) -> LogDirectory:
+        """Make the directory `path` if there is none, lock it, and return what `open_in` opens.
+
+        The lock is released if that fails.
+        """
         try:
             _make_directories(path)
         except OSError as error:
             raise from_os_error(error, path, "make the directory") from error
         lock = DirectoryLock(path / LOCK_FILE)
         try:
-            return cls._open_locked(path, lock, map_size)
+            return open_in(lock)
         except OSError as error:
             lock.release()
             raise from_os_error(error, path, "open the log in") from error
@@ -49,7 +61,7 @@ class LogDirectory:
             raise
 
     @classmethod
-    def _open_locked(cls, path: Path, lock: DirectoryLock, map_size: int) -> LogDirectory:
+    def _open_locked(cls, path: Path, lock: Lock, map_size: int) -> LogDirectory:
         data_file = path / DATA_FILE
         if not data_file.exists():
             _create(path, map_size)
@@ -87,12 +99,8 @@ def _make_directories(path: Path) -> None:
 
 def _create(path: Path, map_size: int) -> None:
     """Make an empty store that appears at once, whole: a shorter file is always damage."""
-    if any((path / SNAPSHOT_DIRECTORY).glob("*" + FINISHED_SUFFIX)):
-        raise StorageDamaged(
-            f"{path / DATA_FILE} is missing, but its snapshots are there: restore it from a "
-            "backup, or give the node an empty directory and a new id"
-        )
-    temporary = path / (DATA_FILE + _NEW_SUFFIX)
+    check_empty(path, DATA_FILE)
+    temporary = path / (DATA_FILE + NEW_SUFFIX)
     lock_file = path / (temporary.name + "-lock")
     temporary.unlink(missing_ok=True)
     lock_file.unlink(missing_ok=True)
@@ -105,3 +113,24 @@ def _create(path: Path, map_size: int) -> None:
     temporary.replace(path / DATA_FILE)
     lock_file.unlink(missing_ok=True)
     sync_directory(path)
+
+
+def check_empty(path: Path, name: str) -> None:
+    """Raise unless a new log may be made as `name` in the directory `path`.
+
+    Raises:
+        NotALogDirectory: there is a log of the other kind. A new one beside it would have
+            forgotten its votes.
+        StorageDamaged: there are snapshots, so there was a log.
+    """
+    for other in (DATA_FILE, ROCKSDB_NAME):
+        if other != name and (path / other).exists():
+            raise NotALogDirectory(
+                f"{path} has a log already, in {other}: open it with the storage that made it, or "
+                "give the node an empty directory and a new id"
+            )
+    if any((path / SNAPSHOT_DIRECTORY).glob("*" + FINISHED_SUFFIX)):
+        raise StorageDamaged(
+            f"{path / name} is missing, but its snapshots are there: restore it from a "
+            "backup, or give the node an empty directory and a new id"
+        )
