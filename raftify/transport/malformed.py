@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Final, TypeAlias, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import grpc
 
@@ -63,31 +63,46 @@ class RefuseMalformed(grpc.aio.ServerInterceptor):
         )
         if handler.stream_stream is not None:
             return grpc.stream_stream_rpc_method_handler(
-                handler.stream_stream, read, handler.response_serializer
+                _forgetful(handler.stream_stream), read, handler.response_serializer
             )
         if handler.stream_unary is not None:
             return grpc.stream_unary_rpc_method_handler(
-                handler.stream_unary, read, handler.response_serializer
+                _forgetful(handler.stream_unary), read, handler.response_serializer
             )
         serve = cast("Callable[[_Q, Context], Awaitable[_A]]", handler.unary_unary)
         assert read is not None
         parse = cast("Callable[[bytes], _Q]", read)
 
-        async def read_and_serve(requests: AsyncIterator[bytes], context: Context) -> _A:
+        async def read_and_serve(_: AsyncIterator[bytes], context: Context) -> _A:
             try:
                 with self._admit(context.invocation_metadata()):
-                    return await serve(parse(await _only(requests)), context)
+                    return await serve(parse(await _only(context)), context)
             except RaftifyError as error:
                 await abort(context, error)
-            except grpc.aio.AbortError as aborted:
-                # gRPC keeps it with the call, and it would keep the request in its frames: a cycle,
-                # of up to Config.max_grpc_message_bytes, that waits for the garbage collector.
-                raise aborted.with_traceback(None) from None
 
         unary: object = grpc.stream_unary_rpc_method_handler(
-            read_and_serve, response_serializer=handler.response_serializer
+            _forgetful(read_and_serve), response_serializer=handler.response_serializer
         )
         return cast("_Handler[_Q, _A]", unary)
+
+
+def _forgetful(serve: Any) -> Callable[[Any, Any], Awaitable[Any]]:
+    """Return the handler `serve` so that nothing of a call that it aborted is kept.
+
+    gRPC keeps the error with the call, where the garbage collector does not see it, and the error
+    keeps the frames that it came through, which have the call and its last request: up to
+    Config.max_grpc_message_bytes, for each call that was refused.
+    """
+
+    async def call(requests: object, context: object) -> object:
+        try:
+            return await serve(requests, context)
+        except grpc.aio.AbortError as aborted:
+            del requests, context
+            aborted.__context__ = None
+            raise aborted.with_traceback(None) from None
+
+    return call
 
 
 def _read(parse: Callable[[bytes], _Q], name: str, data: bytes) -> _Q:
@@ -104,7 +119,7 @@ def _read(parse: Callable[[bytes], _Q], name: str, data: bytes) -> _Q:
     return codec.read(parse, data, what)
 
 
-async def _only(requests: AsyncIterator[bytes]) -> bytes:
+async def _only(context: Context) -> bytes:
     """Return the one request of a call.
 
     Raises:
@@ -113,9 +128,10 @@ async def _only(requests: AsyncIterator[bytes]) -> bytes:
     """
     try:
         async with asyncio.timeout(_ARRIVAL):
-            request = await anext(requests, None)
+            # Not by the iterator, which would keep it for as long as the call is remembered.
+            request = await context.read()
     except TimeoutError:
         raise TransportError(f"the request did not arrive within {_ARRIVAL:g} s") from None
-    if request is None:
+    if not isinstance(request, bytes):
         raise MalformedMessage("a call came without its request")
     return request

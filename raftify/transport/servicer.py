@@ -103,7 +103,8 @@ class RaftServicer(RaftServiceServicer):
             self._check_certificate(context, handshake.from_id)
             with self._greet(handshake, MESSAGES):
                 await context.send_initial_metadata(self._accepted)
-                async for packed in requests:
+                # Not by the iterator, which keeps the last for as long as gRPC remembers the call.
+                while isinstance(packed := await context.read(), bytes):
                     messages = await self._unpack(packed)
                     check_messages(messages, handshake, to_id=self._own.from_id)
                     # Again each time: what was a member may have been removed since.

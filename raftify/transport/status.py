@@ -66,8 +66,6 @@ async def abort(context: Context, error: RaftifyError) -> Never:
     """End the call with `error`: a status for anyone, the typed error for us."""
     encoded = encode_error(error)
     details = decode_error(encoded).args[0]
-    # What it was raised from has the request in its frames, and gRPC keeps what follows here.
-    error.__traceback__ = error.__cause__ = error.__context__ = None
     await context.abort(status_of(error), details, ((ERROR_KEY, encoded),))
 
 

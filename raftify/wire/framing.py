@@ -28,6 +28,8 @@ _CRC_BYTES: Final = 4
 _SEAL_BYTES: Final = len(_CRC_TAG) + _CRC_BYTES
 #: A sender puts by far fewer into one batch, since `message_size` counts 128 bytes for each.
 _MOST_MESSAGES: Final = 8_192
+#: Fields of those messages beside their entries.
+_MOST_FIELDS: Final = 16 * _MOST_MESSAGES
 #: Entries in one batch, if nothing else is said, and the least that one takes there.
 MOST_ENTRIES: Final = 1 << 20
 _LEAST_ENTRY_BYTES: Final = 6
@@ -83,6 +85,7 @@ def unpack_batch(packed: bytes, *, most_entries: int = MOST_ENTRIES) -> list[Mes
             "again, check memory and network of both machines and of what is between them"
         )
     check_fields(packed, _MOST_MESSAGES, "a batch of messages")
+    check_fields(packed, most_entries + _MOST_FIELDS, "a batch of messages", within=1)
     messages = codec.parse(pb.MessageBatch, packed).messages
     entries = sum([len(wire.entries) for wire in messages])
     if entries > most_entries or entries * _LEAST_ENTRY_BYTES > len(packed):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
@@ -207,6 +208,30 @@ class TestCallsOfClients:
                         await call.write(batch)
             assert len(one.node.timeouts) < 30_000
             call.cancel()
+
+
+@pytest.mark.parametrize("name", ["GetPeers", "Messages", "ProposeStream"])
+async def test_what_was_refused_is_not_kept(machines: Machines, name: str) -> None:
+    """gRPC remembered the error with the call, out of the collector's sight, and it the request."""
+    one = await machines.start(1)
+    size = 3 << 20
+    async with grpc.aio.insecure_channel(one.address) as channel:
+        for _ in range(3):
+            call = stream(channel, name, said_by(2))
+            if name != "GetPeers":
+                assert is_accepted(await call.initial_metadata())
+            await write(call, b"\xff" * size)
+            assert isinstance(await refusal(call), MalformedMessage)
+            del call
+    await one.transport.stop(grace=1)
+    gc.collect()
+    kept = [
+        found
+        for holder in gc.get_objects()
+        for found in gc.get_referents(holder)
+        if isinstance(found, bytes) and len(found) == size
+    ]
+    assert len(kept) == 0
 
 
 class TestSnapshots:
