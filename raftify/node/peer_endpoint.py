@@ -176,7 +176,6 @@ class PeerEndpoint:
         self._logger.warning("node %d refuses this node: %s", node_id, error)
         if not isinstance(error, NodeRemoved | IncarnationMismatch):
             return
-        is_new = node_id not in self._refusers
         self._refusers.add(node_id)
         own, membership = self._state.node_id, self._state.membership
         others = membership.member_ids() - {own}
@@ -187,8 +186,9 @@ class PeerEndpoint:
             or 2 * len(self._refusers & others) > len(others)
         ):
             self._on_refused(error)
-        elif is_new:
-            # A node that hears from its leader would call nobody else.
+        else:
+            # A node that hears from its leader would call nobody else. And again each time: who had
+            # not heard of the removal when it was asked first may have by now.
             self._ask_others()
 
     def report_damaged_snapshot(self, snapshot: Snapshot, error: Exception) -> None:

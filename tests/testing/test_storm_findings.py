@@ -1,0 +1,42 @@
+"""What storms have found, each as a test of its own with the seed that showed it."""
+
+from __future__ import annotations
+
+import logging
+
+from raftify.core.types import ConfState
+from raftify.errors import NodeRemoved, RaftifyError
+from raftify.node.local_state import LocalState
+from raftify.node.peer_endpoint import PeerEndpoint
+from raftify.peers import Membership, Peer
+from raftify.storage.base import StoreIdentity
+
+
+def endpoint(ended: list[RaftifyError], asked: list[int]) -> PeerEndpoint:
+    """Return node 8 of voters 5, 7 and 8 and learners 2 and 3, as others see it."""
+    peers = {i: Peer(i, f"n{i}:7000") for i in (2, 3, 5, 7, 8)}
+    membership = Membership(5, ConfState((5, 7, 8), (2, 3)), peers, max_id=8)
+    state = LocalState(StoreIdentity("c", 8, "own"), "n8:7000", membership)
+    made = PeerEndpoint.__new__(PeerEndpoint)
+    made._state = state
+    made._logger = logging.getLogger("raftify.tests")
+    made._refusers = set()
+    made._is_leaving = lambda: False
+    made._on_refused = ended.append
+    made._ask_others = lambda: asked.append(len(asked))
+    return made
+
+
+def test_who_had_not_heard_of_a_removal_is_asked_again() -> None:
+    """Storm 45: two voters refused a removed node. The two learners had not heard of it when they
+    were asked, were never asked again, and it campaigned for ever."""
+    ended: list[RaftifyError] = []
+    asked: list[int] = []
+    node = endpoint(ended, asked)
+    gone = NodeRemoved("node 8 was removed")
+    for voter in (5, 7, 5, 7):
+        node.report_refused(voter, gone)
+    assert len(asked) == 4
+    assert not ended
+    node.report_refused(2, gone)
+    assert ended == [gone]
