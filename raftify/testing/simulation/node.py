@@ -44,6 +44,9 @@ class WatchedNode(RaftNode):
     def core(self) -> RaftCore:
         return self._raw.raft
 
+    def write_hangs_for(self) -> float:
+        return self._persister.stalled_for(asyncio.get_running_loop().time())
+
     def _on_applied(self, entries: Sequence[Entry], results: Sequence[bytes]) -> None:
         self._owner.watch_apply(entries, results)
         super()._on_applied(entries, results)
@@ -62,6 +65,9 @@ class SimulatedNode:
         incarnation: counts the processes that were started on it: 1, 2, ...
         machine: the user's state machine; a new one in each process.
         failure: what the last process ended with by itself; None otherwise.
+        released: whether the last process that ended by itself had let go of disk and address; one
+            whose disk hangs cannot.
+        last_end: how the last process ended that did: CRASH, STOP, or its error's name.
         disk_pace, apply_pace: seconds that a disk write, and a batch of `apply`, take on average.
     """
 
@@ -76,6 +82,8 @@ class SimulatedNode:
         self.incarnation = 0
         self.machine: AbstractStateMachine
         self.failure: BaseException | None = None
+        self.released = False
+        self.last_end = ""
         self.disk_pace = 0.001
         self.apply_pace = 0.0001
         self.process: Process | None = None
@@ -276,6 +284,12 @@ class SimulatedNode:
                 self._paces[at].stalled = stalled
                 self._workers[at].poke()
 
+    def write_hangs_for(self) -> float:
+        """Return for how many seconds, by its own clock, a disk write of the log is under way."""
+        if self.process is None or self.watched is None:
+            return 0.0
+        return self.process.run(self.watched.write_hangs_for)
+
     def wipe(self) -> None:
         """Crash, and lose the disk: what starts on it now is another node."""
         self.crash()
@@ -292,8 +306,12 @@ class SimulatedNode:
         process, self.process = self.process, None
         if process is None:
             return
+        self.last_end = how
         if how != CRASH:
             self.cluster.check_left_over(self, process)
+            listening = self.cluster.network.port(self.address)
+            is_ours = listening is not None and listening.host is self._host
+            self.released = not self.storage.is_open and not is_ours
             self.storage.crash(power_lost=False)
         self.cluster.loop.kill(process)
         self.cluster.network.close_all_of(self._host)

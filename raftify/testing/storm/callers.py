@@ -52,6 +52,9 @@ class Caller:
         if chance < 0.1:
             await self._write_remotely()
             return
+        if chance < 0.15:
+            await self._query_remotely()
+            return
         node = scene.any_node(random)
         if node is None:
             return
@@ -84,8 +87,11 @@ class Caller:
     async def read(self, node: SimulatedNode, asked: Any, timeout: float) -> Call:
         """Read at `node` what was acknowledged anywhere."""
         workload, scene = self.scene.workload, self.scene
+        question = workload.question(asked) if self.random.random() < 0.3 else None
 
         async def begin(raft: Raft) -> Any:
+            if question is not None:
+                return workload.decode(asked, await raft.query(question, timeout=timeout))
             await raft.read_index(timeout=timeout)
             return workload.read(raft.state_machine(), asked)
 
@@ -125,23 +131,40 @@ class Caller:
 
     async def _write_remotely(self) -> None:
         """Propose through a client outside of the cluster."""
-        scene, number, timeout = self.scene, self.scene.number(), 3.0
-        if self._remote is None:
-            addresses = [node.address for node in scene.cluster.nodes.values()]
-            self._remote = scene.cluster.client(*addresses, name=self.name, timeout=timeout)
+        scene, number = self.scene, self.scene.number()
         asked = scene.workload.draw_write(self.random, number)
         call = scene.recorder.call(self.name, asked)
         scene.writes.append((number, call))
+        data = scene.workload.encode(asked, number)
+        await self._ask_remotely(call, lambda client: client.propose(data))
+
+    async def _query_remotely(self) -> None:
+        """Ask the leader's state machine through a client outside of the cluster."""
+        scene = self.scene
+        asked = scene.workload.draw_read(self.random)
+        question = None if asked is None else scene.workload.question(asked)
+        if question is not None:
+            recorder = scene.stale if scene.plan.leases else scene.recorder
+            call = recorder.call(self.name, asked)
+            await self._ask_remotely(call, lambda client: client.query(question))
+
+    async def _ask_remotely(
+        self, call: Call, begin: Callable[[RaftServiceClient], Awaitable[bytes]]
+    ) -> None:
+        scene, timeout = self.scene, 3.0
+        if self._remote is None:
+            addresses = [node.address for node in scene.cluster.nodes.values()]
+            self._remote = scene.cluster.client(*addresses, name=self.name, timeout=timeout)
         try:
             async with asyncio.timeout(timeout + GRACE):
-                result = await self._remote.propose(scene.workload.encode(asked, number))
+                result = await begin(self._remote)
         except TimeoutError:
             call.unknown()
-            scene.fail(f"{asked} by {self.name} had no answer {GRACE} s after its deadline")
+            scene.fail(f"{call.input} by {self.name} had no answer {GRACE} s after its deadline")
         except RaftifyError as error:
             self._note_error(call, error)
         else:
-            call.ok(scene.workload.decode(asked, result))
+            call.ok(scene.workload.decode(call.input, result))
             scene.succeeded(call)
 
     def _note_error(self, call: Call, error: RaftifyError) -> None:

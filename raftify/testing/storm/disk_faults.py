@@ -26,9 +26,23 @@ async def stalled_disk(scene: Scene, random: Random) -> None:
     """A disk hangs, and goes on later."""
     node = _disk(scene, random)
     if node is not None:
+        began, incarnation = scene.now, node.incarnation
         node.stall()
         await patient(scene, random.choice([0.3, random.uniform(1, 10)]))
+        machine = scene.machine(node)
+        if node.incarnation == incarnation and machine.odd_until < began:
+            _demand_out_of_office(scene, node)
         node.unstall()
+
+
+def _demand_out_of_office(scene: Scene, node: SimulatedNode) -> None:
+    """Demand that `node`, whose clock is right, does not lead if its disk hangs for too long."""
+    config = scene.cluster.config_of(node)
+    patience = config.disk_stall_timeout + 3 * config.tick_interval
+    hangs = node.write_hangs_for()
+    alone = len(node.runtime.state.membership.conf_state.voters) == 1
+    if hangs > patience and not alone and not node.paused and node.raft.is_leader():
+        scene.fail(f"{node} leads although a disk write hangs for {hangs:.1f} s")
 
 
 async def full_disk(scene: Scene, random: Random) -> None:

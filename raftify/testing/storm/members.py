@@ -9,7 +9,7 @@ from random import Random
 from raftify.core.types import ConfChangeTransition, Role
 from raftify.errors import RaftifyError, Rejected
 from raftify.peers import Membership
-from raftify.testing.simulation.node import SimulatedNode
+from raftify.testing.simulation.node import STOP, SimulatedNode
 from raftify.testing.storm import replacing
 from raftify.testing.storm.scene import Scene, name_of, patient
 
@@ -121,12 +121,19 @@ class Operator:
             node_id = self.random.choice(everybody)
             self._expect_removal({node_id})
             await self._node().raft.change_config(remove=[node_id], timeout=_SECONDS)
+            await self._demand_removed({node_id})
 
     async def _leave(self) -> None:
         node = self._node()
         if len(self._voters()) > 1 and not node.paused:
-            self._expect_removal({node.id})
+            node_id, incarnation = node.id, node.incarnation
+            machine = self.scene.machine(node)
+            stops = machine.stops
+            self._expect_removal({node_id})
             await node.leave(timeout=_SECONDS)
+            # A process that somebody else ended meanwhile may not have left before.
+            if (node.last_end, node.incarnation, machine.stops) == (STOP, incarnation, stops):
+                await self._demand_removed({node_id})
 
     async def _replace_all(self) -> None:
         """Let new machines take the place of some or all voters in one joint change."""
@@ -165,6 +172,16 @@ class Operator:
         )
         await patient(self.scene, self.random.uniform(0, 5))
         await self._node().raft.leave_joint(timeout=_SECONDS)
+
+    async def _demand_removed(self, ids: set[int]) -> None:
+        """Demand that a leader that a quorum confirms has none of `ids` as a member any more."""
+        leader = self.scene.a_leader()
+        if leader is None or self.scene.plan.leases:
+            return
+        await leader.raft.read_index(timeout=_SECONDS)
+        still = ids & leader.runtime.state.membership.member_ids()
+        if still:
+            self.scene.fail(f"{still} were acknowledged to be removed, but {leader} has them")
 
     def _expect_removal(self, ids: set[int]) -> None:
         for node_id in ids:

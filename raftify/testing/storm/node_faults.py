@@ -59,6 +59,7 @@ async def stop(scene: Scene, random: Random) -> None:
         machine = scene.machine(node)
         machine.down_until = scene.now + _down_for(random)
         machine.held = True
+        machine.stops += 1
         try:
             await node.stop()
         finally:

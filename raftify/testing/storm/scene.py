@@ -28,6 +28,7 @@ class Machine:
     Attributes:
         down_until: not to be started before this virtual time.
         held: a fault has it in hand and brings it back by itself.
+        stops: how often it was stopped on purpose.
         removing: somebody asked the cluster to remove it: it may be told so.
         lost: its disk was wiped or damaged: it comes back as another node only.
         disk_excused: its disk had faults; that its node ended by them is right.
@@ -37,6 +38,7 @@ class Machine:
     node: SimulatedNode
     down_until: float = 0.0
     held: bool = False
+    stops: int = 0
     removing: bool = False
     lost: bool = False
     disk_excused: bool = False

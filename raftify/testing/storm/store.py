@@ -147,6 +147,9 @@ class StoreWorkload(Workload):
         assert isinstance(machine, Store)
         return machine.look(asked)
 
+    def question(self, asked: Any) -> bytes:
+        return json.dumps(asked).encode()
+
     def parts(self, history: History) -> Sequence[tuple[Model[Any], History]]:
         queues = History(each for each in history if each.input[0] in _QUEUE_OPERATIONS)
         keys = History(each for each in history if each.input[0] not in _QUEUE_OPERATIONS)

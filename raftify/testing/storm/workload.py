@@ -46,6 +46,11 @@ class Workload(ABC):
     def read(self, machine: AbstractStateMachine, asked: Any) -> Any:
         """Return the answer to the read `asked` from the state of `machine`."""
 
+    def question(self, asked: Any) -> bytes | None:
+        """Return the bytes to `query` a machine with for the read `asked`, whose answer `decode`
+        reads; None if machines have no `query`."""
+        return None
+
     @abstractmethod
     def parts(self, history: History) -> Sequence[tuple[Model[Any], History]]:
         """Return which operations are judged by which model."""
