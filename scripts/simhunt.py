@@ -3,7 +3,7 @@
     python -m scripts.simhunt FIRST COUNT SECONDS
 
 Prints one line of JSON: what was found, or null if all COUNT seeds from FIRST on passed. A seed
-that takes more than SECONDS counts as failed: it would not end.
+that takes more than SECONDS of processor time counts as failed: it would not end.
 """
 
 from __future__ import annotations
@@ -25,19 +25,20 @@ def main(first: int, count: int, seconds: int) -> None:
 
         def give_up(_signal: int, _frame: FrameType | None, seed: int = seed) -> None:
             # No exception: whatever runs just now might catch it.
-            print(json.dumps({"seed": seed, "kind": "no end", "what": f"not within {seconds} s"}))
+            what = f"not within {seconds} s of processor time"
+            print(json.dumps({"seed": seed, "kind": "no end", "what": what}))
             sys.stdout.flush()
             os._exit(0)
 
-        signal.signal(signal.SIGALRM, give_up)
-        signal.alarm(seconds)
+        signal.signal(signal.SIGVTALRM, give_up)
+        signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
         try:
             run_storm(seed)
         except Exception as error:  # noqa: BLE001 - anything at all shows the fault
             print(json.dumps({"seed": seed, **described(error)}))
             return
         finally:
-            signal.alarm(0)
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     print("null")
 
 

@@ -66,8 +66,8 @@ are run from seed 1 on until one fails that passes without the fault. The faults
 `raftify/testing/invariants`, a check of `raftify/testing/history` or of the storm, or an error by
 which the node itself stopped.
 """
-#: A seed takes a second or two; one that takes this long does not end.
-SEED_SECONDS = 120
+#: Of processor time. A seed takes a few; one that takes this long does not end.
+SEED_SECONDS = 90
 #: What stops a run for reasons that say nothing about the simulator.
 BROKEN = ("NameError", "UnboundLocalError", "ImportError", "SyntaxError")
 
