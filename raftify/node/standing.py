@@ -52,8 +52,13 @@ class Standing:
         if own is None:
             if was_removed(state.node_id, state.membership):
                 self._knock()
-        elif own.address != state.address and self._announcing is None:
-            self._announcing = asyncio.create_task(self._announce(own.address))
+        elif own.address != state.address:
+            if not state.leader_id:
+                # Who campaigns is heard. A learner says nothing by itself, and what the leader says
+                # goes to its old address.
+                self.call_everybody()
+            if self._announcing is None:
+                self._announcing = asyncio.create_task(self._announce(own.address))
 
     async def close(self) -> None:
         """End what is under way."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 
+from raftify.config import Config
 from raftify.core.types import ConfState
 from raftify.errors import NodeRemoved, RaftifyError
 from raftify.node.local_state import LocalState
 from raftify.node.peer_endpoint import PeerEndpoint
 from raftify.peers import Membership, Peer
 from raftify.storage.base import StoreIdentity
+from raftify.testing.simulation import SimulatedCluster, simulate
+from raftify.testing.storm.store import Store
 
 
 def endpoint(ended: list[RaftifyError], asked: list[int]) -> PeerEndpoint:
@@ -40,3 +43,25 @@ def test_who_had_not_heard_of_a_removal_is_asked_again() -> None:
     assert not ended
     node.report_refused(2, gone)
     assert ended == [gone]
+
+
+def test_a_learner_that_moved_is_found() -> None:
+    """Storm 41: a learner was started at another address while there was no leader that knew the
+    new one. It never campaigns, so it called nobody, and the leader called at its old address."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        await cluster.start(3)
+        learner = cluster.new_machine()
+        learner.start((await cluster.ticket(learner, await cluster.leader())).reserved_id)
+        cluster.nodes[learner.id] = learner
+        leader = await cluster.leader()
+        await leader.raft.add_learner(learner.id, learner.address)
+        learner.crash()
+        learner.start(address=f"{learner.name}:7001")
+        await leader.raft.propose(b'[1, ["put", "x", 1]]')
+        await learner.applied(leader.runtime.state.committed)
+        await cluster.until(
+            lambda: leader.raft.get_peers()[learner.id].address == f"{learner.name}:7001"
+        )
+
+    simulate(scenario, machine=Store, config=Config(), timeout=120)
