@@ -198,3 +198,8 @@ class FakeCluster:
             connect=self.connect,
             source=random.Random(1),
         )
+
+
+def now() -> float:
+    """Return the time that the running loop shows."""
+    return asyncio.get_running_loop().time()

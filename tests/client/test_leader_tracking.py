@@ -30,8 +30,8 @@ from raftify.errors import (
     TransferRejected,
     TransportError,
 )
-from tests.client.fake_cluster import FakeCluster, address_of
-from tests.client.virtual_time import now, virtual_time
+from raftify.testing.simulation import virtual_time
+from tests.client.fake_cluster import FakeCluster, address_of, now
 
 
 @pytest.mark.parametrize("way_in", [1, 2, 3])

@@ -25,8 +25,8 @@ from raftify.errors import (
 from raftify.peers import Peer, Peers
 from raftify.records import decode_peers
 from raftify.state_machine import AbstractLogEntry
-from tests.client.fake_cluster import FakeCluster, address_of
-from tests.client.virtual_time import now, virtual_time
+from raftify.testing.simulation import virtual_time
+from tests.client.fake_cluster import FakeCluster, address_of, now
 
 
 class Greeting(AbstractLogEntry):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -27,9 +28,9 @@ from raftify.errors import (
     PendingConfChange,
     RaftifyError,
 )
-from raftify.peers import Membership
-from tests.client.virtual_time import virtual_time
-from tests.failures.simulated import SimulatedCluster, SimulatedNode, until
+from raftify.peers import Membership, Peers
+from raftify.testing.simulation import SimulatedCluster, SimulatedNode
+from tests.failures.simulation import follower, membership, one, simulated, tally
 
 ADD, LEARN, REMOVE = (
     ConfChangeType.ADD_NODE,
@@ -38,21 +39,8 @@ ADD, LEARN, REMOVE = (
 )
 
 
-def one(kind: ConfChangeType, node_id: int) -> ConfChangeV2:
-    return ConfChangeV2(changes=(ConfChangeSingle(kind, node_id),))
-
-
-def membership(node: SimulatedNode) -> Membership:
-    return node.raft._node.state.membership
-
-
 def term(node: SimulatedNode) -> int:
-    return node.raft._node.state.term
-
-
-async def follower(cluster: SimulatedCluster) -> SimulatedNode:
-    leader = await cluster.leader()
-    return next(node for node in cluster.running() if node is not leader)
+    return node.runtime.state.term
 
 
 def all_know(cluster: SimulatedCluster, nodes: list[SimulatedNode]) -> bool:
@@ -70,56 +58,50 @@ async def agree(cluster: SimulatedCluster) -> Membership:
     views = [membership(node) for node in cluster.running()]
     assert views == [views[0]] * len(views)
     for node in cluster.running():
-        await node.raft._node._storage_worker.run(lambda: None)
-        assert node.disk.membership() == views[0]
+        await node.runtime._storage_worker.run(lambda: None)
+        assert node.runtime.storage.membership() == views[0]
     return views[0]
 
 
 @pytest.mark.parametrize("survived", range(4))
-@virtual_time
-async def test_a_joiner_killed_after_each_step_tries_again(survived: int) -> None:
+@simulated()
+async def test_a_joiner_killed_after_each_step_tries_again(
+    cluster: SimulatedCluster, survived: int
+) -> None:
     """b37: with the id asked for, started, asked to be added, a member: each time it ends well."""
-    cluster = SimulatedCluster()
-    await cluster.static(3)
-    through, address = await follower(cluster), cluster.new_address()
-    ticket = await cluster.ticket(through, address)
-    joiner = cluster.nodes[ticket.reserved_id] = SimulatedNode(ticket.reserved_id, address, cluster)
+    through, joiner = await follower(cluster), cluster.new_machine()
+    ticket = await cluster.ticket(joiner, through)
+    cluster.nodes[ticket.reserved_id] = joiner
     if survived >= 1:
         joiner.start(ticket.reserved_id)
     if survived == 2:
         joining = asyncio.create_task(joiner.raft.join_cluster([ticket]))
         leader = await cluster.leader()
-        await until(lambda: membership(leader).index > 1 or joining.done(), 10)
+        await cluster.until(lambda: membership(leader).index > 1 or joining.done(), 10)
         joining.cancel()
     if survived == 3:
         await joiner.raft.join_cluster([ticket])
     if joiner.running:
-        await joiner.crash()
-    again = await cluster.ticket(through, address)
+        joiner.crash()
+    again = await cluster.ticket(joiner, through)
     assert again.reserved_id == ticket.reserved_id
     joiner.start(again.reserved_id)
     await joiner.raft.join_cluster([again])
     assert (await joiner.raft.propose(b"x")) == b"x:1"
     assert (await agree(cluster)).conf_state.voters == (1, 2, 3, 4)
-    await cluster.close()
 
 
-@virtual_time
-async def test_joiners_at_the_same_time_all_become_members() -> None:
+@simulated(1)
+async def test_joiners_at_the_same_time_all_become_members(cluster: SimulatedCluster) -> None:
     """b40: one change at a time; who comes second waits its turn."""
-    cluster = SimulatedCluster()
-    await cluster.static(1)
     founder = cluster.nodes[1]
     await asyncio.gather(*(cluster.join(founder) for _ in range(4)))
     assert (await agree(cluster)).conf_state.voters == (1, 2, 3, 4, 5)
-    await cluster.close()
 
 
-@virtual_time
-async def test_of_two_changes_at_once_one_is_refused() -> None:
+@simulated(5)
+async def test_of_two_changes_at_once_one_is_refused(cluster: SimulatedCluster) -> None:
     """b40: the second caller is told that another change is pending."""
-    cluster = SimulatedCluster()
-    await cluster.static(5)
     leader = await cluster.leader()
     others = [node.id for node in cluster.running() if node is not leader]
     results = await asyncio.gather(
@@ -129,103 +111,83 @@ async def test_of_two_changes_at_once_one_is_refused() -> None:
     )
     assert sum(isinstance(result, Membership) for result in results) == 1
     assert sum(isinstance(result, PendingConfChange) for result in results) == 1
-    await cluster.close()
 
 
-@virtual_time
-async def test_a_join_goes_on_while_the_leader_changes() -> None:
-    cluster = SimulatedCluster()
-    await cluster.static(3)
+@simulated()
+async def test_a_join_goes_on_while_the_leader_changes(cluster: SimulatedCluster) -> None:
     joining = asyncio.create_task(cluster.join(await follower(cluster)))
     await asyncio.sleep(0.003)
-    await (await cluster.leader()).crash()
+    (await cluster.leader()).crash()
     joiner = await joining
     assert joiner.id in membership(await cluster.leader()).conf_state.voters
-    await cluster.close()
 
 
-@virtual_time
-async def test_a_removed_node_that_comes_back_stops_and_moves_no_term() -> None:
+@simulated()
+async def test_a_removed_node_that_comes_back_stops_and_moves_no_term(
+    cluster: SimulatedCluster,
+) -> None:
     """b36: it was cut off while it was removed, and campaigns with all its might."""
-    cluster = SimulatedCluster()
-    await cluster.static(3)
     leader, victim = await cluster.leader(), await follower(cluster)
-    cluster.network.isolate(victim.address)
+    cluster.network.isolate(victim.name)
     await leader.raft.change_config(one(REMOVE, victim.id))
     before = term(leader)
     await asyncio.sleep(60)
     cluster.network.heal()
-    assert victim.task is not None
     with pytest.raises(NodeRemoved, match="removed from the cluster"):
-        await victim.task
+        await victim.outcome()
     await asyncio.sleep(20)
     assert term(leader) == before
     assert leader.raft.is_leader()
     # Its store remembers: started again it is refused again.
     victim.start()
     with pytest.raises(NodeRemoved):
-        await victim.task
+        await victim.outcome()
     assert term(leader) == before
-    await cluster.close()
 
 
-@virtual_time
-async def test_a_node_that_sees_its_own_removal_stops_too() -> None:
+@simulated()
+async def test_a_node_that_sees_its_own_removal_stops_too(cluster: SimulatedCluster) -> None:
     """It applied the change itself, has nobody to campaign to, and must not linger for ever."""
-    cluster = SimulatedCluster()
-    await cluster.static(3)
     victim = await follower(cluster)
     await (await cluster.leader()).raft.change_config(one(REMOVE, victim.id))
-    assert victim.task is not None
     with pytest.raises(NodeRemoved):
-        await victim.task
-    await cluster.close()
+        await victim.outcome()
 
 
-@virtual_time
-async def test_a_follower_left_by_its_leader_is_not_stranded() -> None:
+@simulated(2)
+async def test_a_follower_left_by_its_leader_is_not_stranded(cluster: SimulatedCluster) -> None:
     """b33: of two, the leader removes itself, and its word of the commit is lost."""
-    cluster = SimulatedCluster()
-    await cluster.static(2)
     leader, other = await cluster.leader(), await follower(cluster)
-    index = other.disk.last_index() + 1
+    index = other.runtime.storage.last_index() + 1
     change = asyncio.create_task(leader.raft.change_config(one(REMOVE, leader.id)))
-    await until(lambda: other.disk.last_index() >= index, 10)
+    await cluster.until(lambda: other.runtime.storage.last_index() >= index, 10)
     # Its answer still gets out; the word that this committed the change does not get in.
-    cluster.network.cut(leader.address, other.address)
+    cluster.network.cut(leader.name, other.name)
     await change
     assert membership(other).is_member(leader.id)
     cluster.network.heal()
     assert await other.raft.propose(b"x", timeout=30) == b"x:1"
     assert other.raft.get_cluster_size() == 1
-    assert leader.task is not None
     with pytest.raises(NodeRemoved):
-        await leader.task
-    await cluster.close()
+        await leader.outcome()
 
 
 @pytest.mark.parametrize("leads", [True, False])
-@virtual_time
-async def test_leaving_under_load_loses_nothing(leads: bool) -> None:
-    cluster = SimulatedCluster()
-    await cluster.static(3)
+@simulated()
+async def test_leaving_under_load_loses_nothing(cluster: SimulatedCluster, leads: bool) -> None:
     stays = await follower(cluster)
     leaver = await cluster.leader() if leads else stays
     if not leads:
         stays = await cluster.leader()
     results = [asyncio.create_task(stays.raft.propose(f"k{i}".encode())) for i in range(200)]
     await leaver.raft.leave()
-    assert leaver.task is not None
-    await leaver.task
+    await leaver.outcome()
     assert [await r for r in results] == [f"k{i}:1".encode() for i in range(200)]
     assert (await cluster.leader()).raft.get_cluster_size() == 2
-    await cluster.close()
 
 
-@virtual_time
-async def test_several_leave_at_once_until_one_is_left() -> None:
-    cluster = SimulatedCluster()
-    await cluster.static(5)
+@simulated(5)
+async def test_several_leave_at_once_until_one_is_left(cluster: SimulatedCluster) -> None:
     nodes = cluster.running()
     outcomes = await asyncio.gather(
         *(node.raft.leave(timeout=60) for node in nodes), return_exceptions=True
@@ -235,37 +197,31 @@ async def test_several_leave_at_once_until_one_is_left() -> None:
     assert [type(o) for o in outcomes if o is not None] == [ConfChangeRejected]
     (last,) = [node for node in nodes if node not in left]
     for node in left:
-        assert node.task is not None
-        await node.task
+        await node.outcome()
     assert await last.raft.propose(b"x") == b"x:1"
     assert last.raft.get_cluster_size() == 1
-    await cluster.close()
 
 
-@virtual_time
-async def test_who_has_left_does_not_come_back_under_its_old_id() -> None:
+@simulated()
+async def test_who_has_left_does_not_come_back_under_its_old_id(cluster: SimulatedCluster) -> None:
     """b17: the id is used up, and a new start is refused by whoever knows."""
-    cluster = SimulatedCluster()
-    await cluster.static(3)
     leaver = await follower(cluster)
-    await leaver.raft.leave()
+    await leaver.leave()
     leaver.start()
-    assert leaver.task is not None
     with pytest.raises(NodeRemoved):
-        await leaver.task
+        await leaver.outcome()
     leader = await cluster.leader()
     with pytest.raises(JoinRejected, match="never used again"):
         await leader.raft.change_config(one(ADD, leaver.id), {leaver.id: leaver.address})
-    assert (await cluster.ticket(leader, leaver.address)).reserved_id == 4
-    await cluster.close()
+    assert (await cluster.ticket(leaver, leader)).reserved_id == 4
 
 
 @pytest.mark.parametrize("crash", [True, False])
-@virtual_time
-async def test_after_every_change_every_node_restarts_with_the_same_membership(crash: bool) -> None:
+@simulated(snapshot_entries=5, snapshot_keep_entries=0)
+async def test_after_every_change_every_node_restarts_with_the_same_membership(
+    cluster: SimulatedCluster, crash: bool
+) -> None:
     """b39, b30, b49: voters, learners, joint configurations, and what snapshots carry."""
-    cluster = SimulatedCluster(snapshot_entries=5, snapshot_keep_entries=0)
-    await cluster.static(3)
     joiner = await cluster.join(await cluster.leader())
     swap = ConfChangeV2(
         ConfChangeTransition.EXPLICIT,
@@ -280,22 +236,24 @@ async def test_after_every_change_every_node_restarts_with_the_same_membership(c
         for _ in range(8):
             await leader.raft.propose(f"k{next(number)}".encode())
         for node in list(cluster.nodes.values()):
-            await (node.crash() if crash else node.stop())
+            if crash:
+                node.crash()
+            else:
+                await node.stop()
             node.start()
             assert membership(node) == before
             await cluster.settle()
         assert await agree(cluster) == before
     conf = (await agree(cluster)).conf_state
     assert (conf.voters, conf.learners, conf.voters_outgoing) == ((1, 3, 4), (2,), ())
-    await cluster.close()
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.001, 0.002, 0.003, 0.005, 0.01, 0.1])
-@virtual_time
-async def test_a_joint_configuration_is_left_whoever_dies_when(seconds: float) -> None:
+@simulated()
+async def test_a_joint_configuration_is_left_whoever_dies_when(
+    cluster: SimulatedCluster, seconds: float
+) -> None:
     """b32: the leader is killed at some point of a change that leaves its joint phase by itself."""
-    cluster = SimulatedCluster()
-    await cluster.static(3)
     joiners = [await cluster.join(await cluster.leader()) for _ in range(2)]
     leader = await cluster.leader()
     demoted = next(i for i in (1, 2, 3) if i != leader.id)
@@ -304,7 +262,7 @@ async def test_a_joint_configuration_is_left_whoever_dies_when(seconds: float) -
     )
     asking = asyncio.create_task(leader.raft.change_config(change))
     await asyncio.sleep(seconds)
-    await leader.crash()
+    leader.crash()
     with suppress(RaftifyError):
         await asking
     leader.start()
@@ -318,14 +276,13 @@ async def test_a_joint_configuration_is_left_whoever_dies_when(seconds: float) -
     assert not after.conf_state.voters_outgoing
     assert demoted in after.conf_state.learners
     assert not after.is_member(joiners[0].id)
-    await cluster.close()
 
 
-@virtual_time
-async def test_a_leader_that_joined_meanwhile_can_talk_to_who_was_away() -> None:
+@simulated(snapshot_entries=10, snapshot_keep_entries=0)
+async def test_a_leader_that_joined_meanwhile_can_talk_to_who_was_away(
+    cluster: SimulatedCluster,
+) -> None:
     """The node that was away does not have the leader in its membership, and must answer it."""
-    cluster = SimulatedCluster(snapshot_entries=10, snapshot_keep_entries=0)
-    await cluster.static(3)
     away = await follower(cluster)
     await away.stop()
     joiner = await cluster.join(await cluster.leader())
@@ -335,15 +292,14 @@ async def test_a_leader_that_joined_meanwhile_can_talk_to_who_was_away() -> None
     away.start()
     await cluster.settle()
     assert membership(away) == membership(joiner)
-    assert len(away.machine.order) == 30
-    await cluster.close()
+    assert len(tally(away).order) == 30
 
 
-@virtual_time
-async def test_messages_of_strangers_and_of_the_removed_change_nothing() -> None:
+@simulated()
+async def test_messages_of_strangers_and_of_the_removed_change_nothing(
+    cluster: SimulatedCluster,
+) -> None:
     """b41: responses of a node that is gone, or never was, are ignored."""
-    cluster = SimulatedCluster()
-    await cluster.static(3)
     leader = await cluster.leader()
     gone = await follower(cluster)
     await leader.raft.change_config(one(REMOVE, gone.id))
@@ -356,65 +312,56 @@ async def test_messages_of_strangers_and_of_the_removed_change_nothing() -> None
     )
     for kind, sender in itertools.product(kinds, (gone.id, 77)):
         message = Message(kind, to=leader.id, from_=sender, term=term(leader), index=9)
-        await leader.raft._node.api.send_message(message, timeout=1)
-    leader.raft._node.api._inbox.put_call(lambda: leader.raft._node._raw.report_unreachable(77))
+        await leader.runtime.api.send_message(message, timeout=1)
+    leader.runtime.api._inbox.put_call(lambda: leader.runtime._raw.report_unreachable(77))
     assert await leader.raft.propose(b"x") == b"x:1"
     assert leader.running
-    await cluster.close()
 
 
-@virtual_time
-async def test_a_node_that_moved_is_found() -> None:
+@simulated()
+async def test_a_node_that_moved_is_found(cluster: SimulatedCluster) -> None:
     """Issue (a)8: it starts at another address; the cluster finds it and learns it for good."""
-    cluster = SimulatedCluster()
-    await cluster.static(3)
     moved = await follower(cluster)
     await moved.stop()
-    moved.start(address=cluster.new_address())
-    await until(lambda: all_know(cluster, [moved]), 10)
+    moved.start(address=f"{moved.name}:7001")
+    await cluster.until(lambda: all_know(cluster, [moved]), 10)
     assert await moved.raft.propose(b"x") == b"x:1"
     assert (await agree(cluster)).address_of(moved.id) == moved.address
-    await cluster.close()
 
 
-@virtual_time
-async def test_every_node_moves_one_after_the_other() -> None:
-    cluster = SimulatedCluster()
-    await cluster.static(3)
+@simulated()
+async def test_every_node_moves_one_after_the_other(cluster: SimulatedCluster) -> None:
     for node in list(cluster.nodes.values()):
         await (await cluster.leader()).raft.propose(f"before {node.id}".encode())
-        await node.crash()
-        node.start(address=cluster.new_address())
-        await until(lambda: all_know(cluster, cluster.running()), 30)
+        node.crash()
+        node.start(address=f"{node.name}:7001")
+        await cluster.until(lambda: all_know(cluster, cluster.running()), 30)
     await cluster.settle()
-    assert all(len(node.machine.order) == 3 for node in cluster.running())
-    await cluster.close()
+    assert all(len(tally(node).order) == 3 for node in cluster.running())
 
 
-@virtual_time
-async def test_a_static_cluster_moves_as_a_whole() -> None:
+@simulated()
+async def test_a_static_cluster_moves_as_a_whole(cluster: SimulatedCluster) -> None:
     """All nodes get new addresses at once; their configuration says so."""
-    cluster = SimulatedCluster()
-    await cluster.static(3)
     await (await cluster.leader()).raft.propose(b"a")
     for node in cluster.nodes.values():
         await node.stop()
-    cluster.move_all()
+    addresses = {node.id: f"{node.name}:7001" for node in cluster.nodes.values()}
+    cluster.config = replace(cluster.config, initial_peers=Peers(addresses))
     for node in cluster.nodes.values():
-        node.start()
+        node.start(address=addresses[node.id])
     await cluster.settle()
-    await until(lambda: all_know(cluster, cluster.running()), 60)
-    await cluster.close()
+    await cluster.until(lambda: all_know(cluster, cluster.running()), 60)
 
 
-@virtual_time
-async def test_without_a_quorum_leaving_ends_with_an_error_and_the_node_goes_on() -> None:
-    cluster = SimulatedCluster()
-    await cluster.static(3)
+@simulated()
+async def test_without_a_quorum_leaving_ends_with_an_error_and_the_node_goes_on(
+    cluster: SimulatedCluster,
+) -> None:
     leaver = await follower(cluster)
     for node in cluster.running():
         if node is not leaver:
-            await node.crash()
+            node.crash()
     with pytest.raises(NoLeader):
         await leaver.raft.leave(timeout=5)
     assert leaver.running
@@ -422,4 +369,3 @@ async def test_without_a_quorum_leaving_ends_with_an_error_and_the_node_goes_on(
         if node is not leaver:
             node.start()
     assert await leaver.raft.propose(b"x", timeout=30) == b"x:1"
-    await cluster.close()

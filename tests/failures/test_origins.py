@@ -7,6 +7,7 @@ left at the default `cluster_id` has the same name, and ids begin at 1 in all of
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,37 +20,42 @@ from raftify.errors import (
     RaftifyError,
 )
 from raftify.node.founding import static_origin
+from raftify.node.peer_endpoint import PeerEndpoint
 from raftify.peers import InitialRole, Membership, Peer, Peers
 from raftify.records import decode_membership, encode_membership
+from raftify.testing.simulation import SimulatedCluster, SimulatedNode
 from raftify.transport.handshake import caller_metadata, check_caller, peer_metadata, read_handshake
 from raftify.transport.interface import Handshake
-from tests.client.virtual_time import virtual_time
 from tests.cluster.local_cluster import LocalCluster, free_address
-from tests.failures.simulated import SimulatedCluster, SimulatedNode, until
+from tests.cluster.machines import Tally
+from tests.failures.simulation import simulated, stop_all, tally, until
 
 SAME_NAME = "another cluster of the same name"
 
 
 def origin(node: SimulatedNode) -> str:
-    return node.raft._node.state.membership.origin
+    return node.runtime.state.membership.origin
 
 
-async def two_clusters() -> tuple[SimulatedCluster, SimulatedCluster]:
-    """Return cluster A, three nodes that run, and B on the same network, which has none yet."""
-    a, b = SimulatedCluster(seed=1), SimulatedCluster(seed=2)
-    b.network, b._next_port = a.network, 8001
-    await a.static(3)
-    return a, b
+def beside(cluster: SimulatedCluster) -> SimulatedCluster:
+    """Return another cluster on the same network, which has no nodes yet."""
+    return SimulatedCluster(cluster.loop, 2, Tally, beside=cluster)
 
 
-async def close(*clusters: SimulatedCluster) -> None:
-    for cluster in clusters:
-        await cluster.close()
+def service_of(node: SimulatedNode) -> PeerEndpoint:
+    """Return what `node` offers to its peers."""
+    port = node.cluster.network.port(node.address)
+    assert port is not None
+    service = port.service.service
+    assert isinstance(service, PeerEndpoint)
+    return service
 
 
-@virtual_time
-async def test_a_new_node_of_another_cluster_takes_no_log_and_counts_in_no_quorum() -> None:
-    a, b = await two_clusters()
+@simulated()
+async def test_a_new_node_of_another_cluster_takes_no_log_and_counts_in_no_quorum(
+    a: SimulatedCluster,
+) -> None:
+    b = beside(a)
     down = next(node for node in a.running() if not node.raft.is_leader())
     await down.stop()
     third = next(node for node in a.running() if not node.raft.is_leader())
@@ -59,20 +65,20 @@ async def test_a_new_node_of_another_cluster_takes_no_log_and_counts_in_no_quoru
     other = next(node for node in a.running() if node is not leader)
     for i in range(5):
         await leader.raft.propose(b"A%d" % i)
-    addresses = {i: b.new_address() for i in (1, 2, 3)} | {down.id: down.address}
-    b._initial = Peers(addresses)
-    b.nodes = {i: SimulatedNode(i, address, b) for i, address in addresses.items()}
+    b.nodes = {i: b.new_machine(i) for i in (1, 2, 3)}
     stranger = b.nodes[down.id]
+    stranger.address = down.address
+    b.config = replace(b.config, initial_peers=Peers({i: n.address for i, n in b.nodes.items()}))
     stranger.start()
     await asyncio.sleep(10)
     assert stranger.running
-    assert stranger.disk.last_index() == 1
-    assert stranger.machine.order == []
+    assert stranger.runtime.storage.last_index() == 1
+    assert tally(stranger).order == []
     assert stranger.raft.get_leader_id() == 0
-    await other.crash()
+    other.crash()
     with pytest.raises(RaftifyError):
         await leader.raft.propose(b"A late", timeout=5)
-    assert "A late" not in leader.machine.order
+    assert "A late" not in tally(leader).order
     for node in b.nodes.values():
         if node is not stranger:
             node.start()
@@ -81,13 +87,15 @@ async def test_a_new_node_of_another_cluster_takes_no_log_and_counts_in_no_quoru
     await a.leader()
     assert len(a.running()) == 2
     assert len(b.running()) == 3
-    await close(a, b)
+    await stop_all(b)
 
 
-@virtual_time
-async def test_an_old_node_of_another_cluster_stops_nobody_and_is_not_stopped() -> None:
-    a, b = await two_clusters()
-    await b.static(3)
+@simulated()
+async def test_an_old_node_of_another_cluster_stops_nobody_and_is_not_stopped(
+    a: SimulatedCluster,
+) -> None:
+    b = beside(a)
+    await b.start(3)
     place = a.nodes[3].address
     await a.nodes[3].stop()
     await b.nodes[3].stop()
@@ -97,64 +105,54 @@ async def test_an_old_node_of_another_cluster_stops_nobody_and_is_not_stopped() 
     assert [node.id for node in b.running()] == [1, 2, 3]
     assert await (await a.leader()).raft.propose(b"A") == b"A:1"
     assert await (await b.leader()).raft.propose(b"B") == b"B:1"
-    await close(a, b)
+    await stop_all(b)
 
 
-@virtual_time
-async def test_every_member_has_the_origin_of_the_founder() -> None:
+@simulated(1, snapshot_entries=5, snapshot_keep_entries=0)
+async def test_every_member_has_the_origin_of_the_founder(cluster: SimulatedCluster) -> None:
     """A joiner gets it with the snapshot; a change of the membership keeps it, as restarts do."""
-    cluster = SimulatedCluster(snapshot_entries=5, snapshot_keep_entries=0)
-    await cluster.static(1)
     founded = origin(cluster.nodes[1])
     assert founded
     joiners = [await cluster.join(cluster.nodes[1]) for _ in range(2)]
     for i in range(10):
         await cluster.nodes[1].raft.propose(b"%d" % i)
-    await cluster.settle()
+    await cluster.converge()
     for node in joiners:
-        await node.crash()
+        node.crash()
         node.start()
-    await cluster.settle()
+    await cluster.converge()
     assert {origin(node) for node in cluster.running()} == {founded}
-    await cluster.close()
 
 
-@virtual_time
-async def test_a_founder_is_known_by_its_store() -> None:
-    cluster = SimulatedCluster()
-    node = cluster.nodes[1] = SimulatedNode(1, cluster.new_address(), cluster)
+@simulated(0)
+async def test_a_founder_is_known_by_its_store(cluster: SimulatedCluster) -> None:
+    node = cluster.nodes[1] = cluster.new_machine(1)
     node.start()
     await cluster.leader()
-    identity = node.disk.identity()
+    identity = node.runtime.storage.identity()
     assert identity is not None
     assert origin(node) == identity.incarnation
-    await cluster.close()
 
 
-@virtual_time
-async def test_only_origins_that_are_known_are_compared() -> None:
+@simulated()
+async def test_only_origins_that_are_known_are_compared(cluster: SimulatedCluster) -> None:
     """A joiner does not know it yet, and stores of earlier versions have none."""
-    cluster = SimulatedCluster()
-    await cluster.static(3)
-    service = cluster.network.listening[cluster.nodes[1].address].service
-    identity = cluster.nodes[2].disk.identity()
-    assert service is not None
+    service = service_of(cluster.nodes[1])
+    identity = cluster.nodes[2].runtime.storage.identity()
     assert identity is not None
     hello = (identity.cluster_id, 2, identity.incarnation, 1)
     service.greet(Handshake(*hello, origin=origin(cluster.nodes[2])))
     service.greet(Handshake(*hello))
     with pytest.raises(PeerRefused, match=SAME_NAME):
         service.greet(Handshake(*hello, origin="theirs"))
-    await cluster.close()
 
 
-@virtual_time
-async def test_it_takes_more_than_half_of_the_others_to_end_a_node() -> None:
-    cluster = SimulatedCluster()
-    await cluster.static(5)
+@simulated(5)
+async def test_it_takes_more_than_half_of_the_others_to_end_a_node(
+    cluster: SimulatedCluster,
+) -> None:
     node = cluster.nodes[1]
-    service = cluster.network.listening[node.address].service
-    assert service is not None
+    service = service_of(node)
     gone = NodeRemoved("node 1 was removed"), IncarnationMismatch("another store")
     for peer_id in (2, 2, 3, 9):
         service.report_refused(peer_id, gone[0])
@@ -162,43 +160,46 @@ async def test_it_takes_more_than_half_of_the_others_to_end_a_node() -> None:
     await asyncio.sleep(5)
     assert node.running
     service.report_refused(4, gone[1])
-    assert node.task is not None
     with pytest.raises(IncarnationMismatch):
-        await node.task
-    await cluster.close()
+        await node.outcome()
 
 
-@virtual_time
-async def test_of_two_nodes_the_other_one_is_enough() -> None:
-    cluster = SimulatedCluster()
-    await cluster.static(2)
+@simulated(5)
+async def test_others_are_asked_again_each_time_that_one_refuses(cluster: SimulatedCluster) -> None:
+    """Two voters refused a removed node, two learners had not heard of it yet and were never asked
+    again: it campaigned for ever (storm 45)."""
     node = cluster.nodes[1]
-    service = cluster.network.listening[node.address].service
-    assert service is not None
+    service = service_of(node)
+    asked: list[int] = []
+    service._ask_others = lambda: asked.append(1)
+    for _ in range(3):
+        service.report_refused(2, NodeRemoved("node 1 was removed"))
+    assert len(asked) == 3
+
+
+@simulated(2)
+async def test_of_two_nodes_the_other_one_is_enough(cluster: SimulatedCluster) -> None:
+    node = cluster.nodes[1]
+    service = service_of(node)
     service.report_refused(2, IncarnationMismatch("another store"))
-    assert node.task is not None
     with pytest.raises(IncarnationMismatch):
-        await node.task
-    await cluster.close()
+        await node.outcome()
 
 
 @pytest.mark.parametrize("through", ["leader", "follower"])
-@virtual_time
-async def test_a_wiped_member_ends(through: str) -> None:
+@simulated(invariants=False)  # a wiped disk has forgotten its term
+async def test_a_wiped_member_ends(cluster: SimulatedCluster, through: str) -> None:
     """Both others say so, whoever of them leads."""
-    cluster = SimulatedCluster()
-    await cluster.static(3)
-    cluster._initial = Peers({node.id: node.address for node in cluster.nodes.values()})
     victim = next(n for n in cluster.running() if n.raft.is_leader() is (through == "leader"))
-    await victim.crash()
+    victim.crash()
     await cluster.leader()
-    wiped = SimulatedNode(victim.id, victim.address, cluster)
-    wiped.start()
-    assert wiped.task is not None
+    victim.storage.wipe()
+    peers = Peers({node.id: node.address for node in cluster.nodes.values()})
+    victim.config = replace(cluster.config, initial_peers=peers)
+    victim.start()
     # Told of a commit that it does not have, it says so itself.
     with pytest.raises((IncarnationMismatch, InvariantViolation), match="wiped"):
-        await asyncio.wait_for(wiped.task, 120)
-    await cluster.close()
+        await asyncio.wait_for(victim.outcome(), 120)
 
 
 def test_the_origin_of_a_static_cluster_is_that_of_what_its_nodes_are_told() -> None:

@@ -11,7 +11,7 @@ from raftify.testing.simulation.observer import (
     NodeView,
     Observer,
 )
-from raftify.testing.simulation.run import Outcome, simulate
+from raftify.testing.simulation.run import Outcome, simulate, virtual_time
 from raftify.testing.simulation.trace import Trace
 
 __all__ = [
@@ -29,4 +29,5 @@ __all__ = [
     "Trace",
     "draw",
     "simulate",
+    "virtual_time",
 ]

@@ -75,7 +75,7 @@ class SimulatedCluster:
         self.seed = seed
         self.random = Random(f"{seed}/nodes")
         self.trace = Trace(keep=0) if trace is None else trace
-        self.network = (
+        self.network: SimulatedNetwork = (
             SimulatedNetwork(loop, Random(f"{seed}/network"), self.trace)
             if beside is None
             else beside.network
@@ -188,7 +188,8 @@ class SimulatedCluster:
                 await asyncio.sleep(LOOK_EVERY)
 
     async def converge(self, timeout: float = 120.0) -> int:
-        """Wait until one node leads and all that run have applied the same; return the index.
+        """Wait until one node leads, in no joint configuration, and all members that run follow it
+        and have applied the same; return the index.
 
         Raises:
             TimeoutError: it did not happen within `timeout` seconds.
@@ -200,6 +201,17 @@ class SimulatedCluster:
                 if self._agree(leader, index):
                     return index
                 await asyncio.sleep(LOOK_EVERY)
+
+    async def settle(self, timeout: float = 120.0) -> int:
+        """Wait until all that run have applied what is committed now; return its index.
+
+        Raises:
+            TimeoutError, DeadlineExceeded: it did not happen within `timeout` seconds.
+        """
+        leader = await self.leader(timeout)
+        index = leader.runtime.state.committed
+        await asyncio.gather(*(node.applied(index, timeout) for node in self.running()))
+        return index
 
     def _agree(self, leader: SimulatedNode, index: int) -> bool:
         membership = leader.runtime.state.membership

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
+from typing import Any, ParamSpec
 
 from raftify.config import Config
 from raftify.state_machine import AbstractStateMachine
@@ -13,6 +15,8 @@ from raftify.testing.simulation.cluster import SimulatedCluster
 from raftify.testing.simulation.loop import SimulatedLoop
 from raftify.testing.simulation.observer import Observer
 from raftify.testing.simulation.trace import Trace
+
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,24 @@ class Outcome:
     seconds: float
     steps: int
     trace: Trace
+
+
+def virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Run an async test on a loop of its own under virtual time, without any cluster.
+
+    Errors in callbacks and tasks that nobody asked for fail the test.
+    """
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        loop = SimulatedLoop()
+        try:
+            loop.run_until_complete(test(*args, **kwargs))
+            assert not loop.complaints, "; ".join(loop.complaints)
+        finally:
+            loop.close()
+
+    return run
 
 
 def simulate(

@@ -34,11 +34,11 @@ class RoleChanged(NamedTuple):
 
 
 class Committed(NamedTuple):
-    """A node learned that everything up to `index` is committed."""
+    """A node learned that everything up to `last` is committed."""
 
     time: float
     node: str
-    index: int
+    last: int
 
 
 class Applied(NamedTuple):
@@ -51,11 +51,11 @@ class Applied(NamedTuple):
 
 
 class Restored(NamedTuple):
-    """A state machine was replaced by a snapshot that ends at `index`."""
+    """A state machine was replaced by a snapshot that ends at `last`."""
 
     time: float
     node: str
-    index: int
+    last: int
 
 
 class Sent(NamedTuple):
@@ -159,12 +159,12 @@ def text_of(event: Event) -> str:
             return f"{time}  {node:<8} ends: {how}"
         case RoleChanged(_, node, role, term):
             return f"{time}  {node:<8} is {role} in term {term}"
-        case Committed(_, node, index):
-            return f"{time}  {node:<8} commit is {index}"
+        case Committed(_, node, last):
+            return f"{time}  {node:<8} commit is {last}"
         case Applied(_, node, first, last):
             return f"{time}  {node:<8} applies {first} to {last}"
-        case Restored(_, node, index):
-            return f"{time}  {node:<8} restores the snapshot of {index}"
+        case Restored(_, node, last):
+            return f"{time}  {node:<8} restores the snapshot of {last}"
         case Sent(_, source, target, number, what):
             return f"{time}  {source} -> {target}  #{number} {what}"
         case Delivered(_, source, target, number):
