@@ -13,6 +13,7 @@ from raftify.cli.console import make_console, print_json
 from raftify.cli.entries import view_entry
 from raftify.core.types import Entry
 from raftify.errors import Compacted, ConfigError
+from raftify.storage.log_archive import ArchiveReader
 from raftify.storage.log_reader import LogReader
 
 _KIND_WIDTH = len("conf-change-v2")
@@ -61,10 +62,28 @@ def describe_logs(path: Path, selection: Selection, *, raw: bool) -> None:
         low, high = selection.bounds(reader.first_index, reader.last_index)
         entries = _entries(reader, low, high)
         if raw:
-            for entry in entries:
-                _print_raw(entry)
+            _print_raw(entries)
         else:
-            _print_table(reader, entries, high)
+            shown = _print_table(entries, high, reader.hard_state.term)
+            _print_end(shown, "the log", reader.first_index, reader.last_index)
+
+
+def describe_archive(path: Path, selection: Selection, *, raw: bool) -> None:
+    """Print the entries in the archive at `path`, as `describe_logs` does those of a log.
+
+    Raises:
+        ConfigError: the selection makes no sense.
+        StorageError: there is no archive at `path`, or it is damaged; what was read before is
+            printed.
+    """
+    archive = ArchiveReader(path)
+    low, high = selection.bounds(archive.first_index, archive.last_index)
+    entries = archive.entries(low, high)
+    if raw:
+        _print_raw(entries)
+    else:
+        shown = _print_table(entries, high, 0)
+        _print_end(shown, "the archive", archive.first_index, archive.last_index)
 
 
 def _entries(reader: LogReader, low: int, high: int) -> Iterator[Entry]:
@@ -81,23 +100,28 @@ def _entries(reader: LogReader, low: int, high: int) -> Iterator[Entry]:
             low = reader.first_index
 
 
-def _print_raw(entry: Entry) -> None:
-    view = view_entry(entry)
-    print_json(
-        {
-            "index": entry.index,
-            "term": entry.term,
-            "type": view.kind,
-            "size": len(entry.data),
-            **view.content,
-        }
-    )
+def _print_raw(entries: Iterator[Entry]) -> None:
+    for entry in entries:
+        view = view_entry(entry)
+        print_json(
+            {
+                "index": entry.index,
+                "term": entry.term,
+                "type": view.kind,
+                "size": len(entry.data),
+                **view.content,
+            }
+        )
 
 
-def _print_table(reader: LogReader, entries: Iterator[Entry], high: int) -> None:
+def _print_table(entries: Iterator[Entry], high: int, term: int) -> int:
+    """Print a line for each entry, with room for indices below `high` and terms up to `term`.
+
+    Returns how many there were.
+    """
     console = make_console()
     index_width = max(len("index"), len(str(high)))
-    term_width = max(len("term"), len(str(reader.hard_state.term)))
+    term_width = max(len("term"), len(str(term)))
     words_width = max(
         _LEAST_WORDS_WIDTH,
         console.width - index_width - term_width - _KIND_WIDTH - _SIZE_WIDTH - 4 * 2,
@@ -116,9 +140,12 @@ def _print_table(reader: LogReader, entries: Iterator[Entry], high: int) -> None
             f"{_fit(view.words, words_width)}\n"
         )
         shown += 1
-    first, last = reader.first_index, reader.last_index
+    return shown
+
+
+def _print_end(shown: int, what: str, first: int, last: int) -> None:
     whole = f"entries {first} to {last}" if last >= first else "no entries"
-    console.print(f"{shown} shown; the log holds {whole}", style="dim")
+    make_console().print(f"{shown} shown; {what} holds {whole}", style="dim")
 
 
 def _fit(text: str, width: int) -> str:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from raftify.cli.log_view import Selection, describe_logs
+from raftify.cli.log_view import Selection, describe_archive, describe_logs
 from raftify.cli.metadata_view import describe_metadata
 from raftify.cli.node_view import describe_node
 from raftify.cli.tls_options import add_tls_options, tls_of
@@ -67,7 +67,10 @@ def run(arguments: argparse.Namespace) -> None:
     match arguments.what:
         case "logs":
             selection = Selection(arguments.first, arguments.last, arguments.limit, arguments.tail)
-            describe_logs(arguments.path, selection, raw=arguments.raw)
+            if arguments.archive is not None:
+                describe_archive(arguments.archive, selection, raw=arguments.raw)
+            else:
+                describe_logs(arguments.path, selection, raw=arguments.raw)
         case "metadata":
             describe_metadata(arguments.path, raw=arguments.raw)
         case _:
@@ -102,8 +105,15 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _add_logs(things: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    logs = _add(things, "logs", "show the entries in a log directory")
-    _add_path(logs)
+    logs = _add(things, "logs", "show the entries in a log directory, or in an archive")
+    where = logs.add_mutually_exclusive_group(required=True)
+    _add_path(where, nargs="?")
+    where.add_argument(
+        "--archive",
+        type=Path,
+        metavar="DIR",
+        help="show what was discarded from the log and kept there (Config.compacted_log_dir)",
+    )
     logs.add_argument("--from", dest="first", type=_index, metavar="INDEX", help="first to show")
     logs.add_argument("--to", dest="last", type=_index, metavar="INDEX", help="last to show")
     count = logs.add_mutually_exclusive_group()
@@ -150,9 +160,13 @@ def _add(
     return parser
 
 
-def _add_path(parser: argparse.ArgumentParser) -> None:
+def _add_path(parser: argparse._ActionsContainer, *, nargs: str | None = None) -> None:
     parser.add_argument(
-        "path", type=Path, metavar="PATH", help="a node's log directory; the node may be running"
+        "path",
+        type=Path,
+        nargs=nargs,
+        metavar="PATH",
+        help="a node's log directory; the node may be running",
     )
 
 

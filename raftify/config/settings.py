@@ -16,6 +16,10 @@ from raftify.errors import ConfigError
 from raftify.peers import Peers
 
 MIB = 1 << 20
+#: The last words of settings that are whole numbers; all others are seconds.
+_COUNTED = frozenset(
+    ["bytes", "entries", "size", "threshold", "limit", "messages", "lag", "connections", "calls"]
+)
 
 
 @dataclass(kw_only=True)
@@ -46,6 +50,10 @@ class Config:
     #: Decoded entries kept in memory, so that recent ones are never read back from disk.
     entry_cache_bytes: int = 64 * MIB
 
+    #: Disaster recovery: found a new cluster of this node alone, whose state machine begins with
+    #: this snapshot (a file, or a directory with one) of an old cluster. See docs/operations.md.
+    bootstrap_from_snapshot: str | Path | None = None
+
     #: A learner this many entries behind what is committed is not made a voter, unless forced.
     learner_max_lag: int = 1_000
 
@@ -68,6 +76,12 @@ class Config:
     snapshot_keep_entries: int = 10_000
     #: Entries discarded in one transaction; what is to be appended comes in between.
     purge_batch_entries: int = 16_384
+    #: Whether entries that are discarded from the log are kept, in `compacted_log_dir`.
+    save_compacted_logs: bool = False
+    #: Where, for `raftify-cli describe logs --archive`; a directory of this node's own.
+    compacted_log_dir: str | Path = "./compacted-logs"
+    #: Bytes of discarded entries to keep, after which the oldest go; 0: all.
+    compacted_log_size_threshold: int = 1 << 30
     snapshot_chunk_bytes: int = 1 * MIB
     #: A leader whose oldest disk write is under way for longer than this gives up its office.
     disk_stall_timeout: float = 5.0
@@ -161,7 +175,7 @@ class Config:
         not_negative = (
             "entry_cache_bytes", "snapshot_entries", "snapshot_interval", "snapshot_bytes",
             "snapshot_keep_entries", "commit_notice_delay", "learner_max_lag",
-            "max_connections",
+            "max_connections", "compacted_log_size_threshold",
         )  # fmt: skip
         for name in (*positive, *not_negative):
             value = getattr(self, name)
@@ -177,6 +191,7 @@ class Config:
                 faults.append(f"{name} must not be below 0, not {value!r}")
         if not isinstance(self.cluster_id, str) or not self.cluster_id.strip():
             faults.append("cluster_id must be a text that is not empty")
+        faults += self._path_faults()
         peers: object = self.initial_peers
         if peers is not None and not isinstance(peers, Peers):
             faults.append(f"initial_peers must be Peers({{1: 'host:port', ...}}), not {peers!r}")
@@ -194,12 +209,27 @@ class Config:
             )
         return faults
 
+    def _path_faults(self) -> list[str]:
+        paths: dict[str, object] = {
+            "log_dir": self.log_dir,
+            "compacted_log_dir": self.compacted_log_dir,
+        }
+        if self.bootstrap_from_snapshot is not None:
+            paths["bootstrap_from_snapshot"] = self.bootstrap_from_snapshot
+        faults = [
+            f"{name} must be a path, not {value!r}"
+            for name, value in paths.items()
+            if not isinstance(value, str | os.PathLike)
+        ]
+        keep: object = self.save_compacted_logs
+        if not isinstance(keep, bool):
+            faults.append(f"save_compacted_logs must be True or False, not {keep!r}")
+        return faults
+
     @staticmethod
     def _counts_something(name: str) -> bool:
         """Say whether a setting counts bytes, entries, messages or calls, and not seconds."""
-        return name.endswith(
-            ("_bytes", "_entries", "_size", "_limit", "_messages", "_lag", "_connections", "_calls")
-        )
+        return name.rpartition("_")[2] in _COUNTED
 
     def _algorithm_faults(self) -> list[str]:
         settings: object = self.raft_config

@@ -7,11 +7,14 @@ import logging
 import uuid
 from collections.abc import Callable
 from hashlib import sha256
+from pathlib import Path
 from weakref import WeakSet
 
 from raftify.config import Config
 from raftify.errors import ConfigError, StorageForeign, StorageLocked
+from raftify.node.archiving import open_archive
 from raftify.node.local_state import LocalState
+from raftify.node.recovery import found_from_snapshot
 from raftify.peers import (
     Address,
     InitialRole,
@@ -57,16 +60,36 @@ def prepare_store(
 ) -> None:
     """Make `storage` that of `node_id`, or see that it is; safe to repeat.
 
-    A store with a log resumes, whatever else is said. A new one becomes that of a joiner if the id
-    was handed out by a cluster, of a member of `config.initial_peers` if these are given, and
-    otherwise that of the founder of a new cluster.
+    A store with a log resumes, whatever else is said, but that `config.bootstrap_from_snapshot`
+    refuses it: that founds a new cluster with an old state. A new store becomes that of a joiner
+    if the id was handed out by a cluster, of a member of `config.initial_peers` if these are
+    given, and otherwise that of the founder of a new cluster.
 
     Raises:
-        StorageForeign: the store is that of another node or cluster.
+        StorageForeign: the store, or the archive of the log, is that of another node or cluster.
         ConfigError: the initial peers do not name this node at this address.
+        StorageError: the archive of the log cannot be opened.
     """
     check_node_id(node_id)
+    _prepare_log(storage, node_id, address, config, logger, make_incarnation)
+    if config.save_compacted_logs:
+        # Rather now than at the first purge, weeks later.
+        open_archive(config, storage)
+
+
+def _prepare_log(
+    storage: StableStorage,
+    node_id: int,
+    address: Address,
+    config: Config,
+    logger: logging.Logger,
+    make_incarnation: Callable[[], str],
+) -> None:
     identity = storage.identity()
+    if config.bootstrap_from_snapshot is not None:
+        incarnation = make_incarnation() if identity is None else identity.incarnation
+        _recover(storage, node_id, address, config, logger, incarnation)
+        return
     if identity is None:
         incarnation = make_incarnation()
         membership = first_membership(node_id, address, config, incarnation)
@@ -85,6 +108,30 @@ def prepare_store(
             "never share a directory, and a node keeps its id for life"
         )
     logger.info("node %d resumes at index %d", node_id, storage.last_index())
+
+
+def _recover(
+    storage: StableStorage,
+    node_id: int,
+    address: Address,
+    config: Config,
+    logger: logging.Logger,
+    incarnation: str,
+) -> None:
+    if isinstance(node_id, ReservedId) or config.initial_peers is not None:
+        raise ConfigError(
+            "bootstrap_from_snapshot founds a cluster of this node alone, which others join: it "
+            "goes neither with initial_peers nor with a reserved id"
+        )
+    assert config.bootstrap_from_snapshot is not None
+    membership = Membership.of({node_id: Peer(node_id, address)}, index=1, origin=incarnation)
+    found_from_snapshot(
+        storage,
+        StoreIdentity(config.cluster_id, node_id, incarnation),
+        membership,
+        Path(config.bootstrap_from_snapshot),
+        logger,
+    )
 
 
 def first_membership(

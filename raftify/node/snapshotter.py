@@ -20,6 +20,7 @@ from raftify.errors import (
     StateMachineError,
     StorageFull,
 )
+from raftify.node.archiving import Archiver
 from raftify.node.local_state import LocalState
 from raftify.node.state_machine_runner import StateMachineRunner
 from raftify.node.worker import Worker
@@ -57,6 +58,7 @@ class Snapshotter:
         self._writer = writer
         self._on_saved = on_saved
         self._logger = logger
+        self._archiver = Archiver(config, storage, writer, logger)
         self._wake = asyncio.Event()
         self._wanted_index = 0
         self._damaged: Snapshot | None = None
@@ -212,8 +214,9 @@ class Snapshotter:
     async def purge(self, index: int) -> int:
         """Discard the log up to `index`, as far as the latest snapshot covers it.
 
-        Some at a time, so that what is to be appended need not wait for all of it. Returns the
-        last index that is discarded now.
+        Some at a time, so that what is to be appended need not wait for all of it. What cannot be
+        archived, if it is to be, is not discarded either. Returns the last index that is discarded
+        now.
         """
         storage = self._storage
         target = min(index, storage.latest_snapshot().metadata.index) + 1
@@ -221,6 +224,9 @@ class Snapshotter:
             step = min(target, first + self._config.purge_batch_entries)
             # A received snapshot may have done it meanwhile.
             with contextlib.suppress(Compacted):
+                step = await self._archiver.keep(first, step)
+                if step == first:
+                    break
                 await self._storage_worker.run(storage.compact, step)
         return storage.first_index() - 1
 
