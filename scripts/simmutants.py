@@ -67,7 +67,7 @@ are run from seed 1 on until one fails that passes without the fault. The faults
 which the node itself stopped.
 """
 #: Of processor time. A seed takes a few; one that takes this long does not end.
-SEED_SECONDS = 90
+SEED_SECONDS = 40
 #: What stops a run for reasons that say nothing about the simulator.
 BROKEN = ("NameError", "UnboundLocalError", "ImportError", "SyntaxError")
 
@@ -98,13 +98,51 @@ def copy_to(folder: Path) -> None:
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
 
 
+class Results:
+    """Verdicts of earlier runs, kept in a file so that a run of hours can be broken off.
+
+    A verdict counts as long as its fault is the same; one that survived is tried with more seeds.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._kept: dict[str, Any] = {}
+        if path is not None and path.exists():
+            self._kept = json.loads(path.read_text(encoding="utf-8"))
+
+    def of(self, fault: Fault) -> Verdict | None:
+        """Return the verdict on `fault` if it was found, None otherwise."""
+        kept = self._kept.get(fault.name)
+        if kept is None or kept["fault"] != repr(fault.edits) or kept["seed"] is None:
+            return None
+        return Verdict(fault, kept["tried"], 0.0, kept["seed"], kept["kind"], kept["what"])
+
+    def tried(self, fault: Fault) -> int:
+        """Return how many seeds have not found `fault`."""
+        kept = self._kept.get(fault.name)
+        return 0 if kept is None or kept["fault"] != repr(fault.edits) else int(kept["tried"])
+
+    def keep(self, verdict: Verdict) -> None:
+        """Write `verdict` down."""
+        self._kept[verdict.fault.name] = {
+            "fault": repr(verdict.fault.edits),
+            "tried": verdict.tried,
+            "seed": verdict.seed,
+            "kind": verdict.kind,
+            "what": verdict.what,
+        }
+        if self._path is not None:
+            self._path.write_text(json.dumps(self._kept, indent=1), encoding="utf-8")
+
+
 class Hunter:
     """Runs storms in copies of the package, one of them without any fault."""
 
-    def __init__(self, sound: Path, first: int, seeds: int) -> None:
+    def __init__(self, sound: Path, first: int, seeds: int, results: Results) -> None:
         self._sound = sound
         self._first = first
         self._seeds = seeds
+        self._results = results
         self._lock = threading.Lock()
         self._sound_seeds: dict[int, bool] = {}
 
@@ -114,7 +152,8 @@ class Hunter:
         Raises:
             CannotTry: it does not fit, or cannot run.
         """
-        begin, first, end = time.monotonic(), self._first, self._first + self._seeds
+        begin, end = time.monotonic(), self._first + self._seeds
+        first = self._first + self._results.tried(fault)
         with fault.within(folder):
             while first < end:
                 found = hunt(folder, first, end - first)
@@ -127,7 +166,8 @@ class Hunter:
                     seconds = time.monotonic() - begin
                     return Verdict(fault, seed - self._first + 1, seconds, seed, kind, what)
                 first = seed + 1
-        return Verdict(fault, self._seeds, time.monotonic() - begin)
+        tried = max(self._seeds, self._results.tried(fault))
+        return Verdict(fault, tried, time.monotonic() - begin)
 
     def _passes_soundly(self, seed: int) -> bool:
         with self._lock:
@@ -161,7 +201,9 @@ def hunt(folder: Path, first: int, count: int) -> dict[str, Any] | None:
     return found
 
 
-def try_all(faults: Sequence[Fault], first: int, seeds: int, jobs: int) -> Iterator[Verdict]:
+def try_all(
+    faults: Sequence[Fault], first: int, seeds: int, jobs: int, results: Results
+) -> Iterator[Verdict]:
     """Try `faults`, `jobs` at a time; print a line for each, and yield it, as they end.
 
     Raises:
@@ -182,7 +224,7 @@ def try_all(faults: Sequence[Fault], first: int, seeds: int, jobs: int) -> Itera
             copy_to(folder)
             if number:
                 folders.put(folder)
-        hunter = Hunter(Path(temporary, "0"), first, seeds)
+        hunter = Hunter(Path(temporary, "0"), first, seeds, results)
         with ThreadPoolExecutor(jobs) as pool:
             try:
                 for done in as_completed([pool.submit(in_a_folder, fault) for fault in faults]):
@@ -197,7 +239,7 @@ def try_all(faults: Sequence[Fault], first: int, seeds: int, jobs: int) -> Itera
 def line_of(verdict: Verdict) -> str:
     """Return a verdict as a line for people who watch."""
     if verdict.seed is None:
-        found = f"SURVIVES {verdict.tried} seeds"
+        found = f"not found by {verdict.tried} seeds"
     else:
         found = f"seed {verdict.seed:>4}  {verdict.kind}: {verdict.what[:120]}"
     return f"{verdict.fault.name:<68} {verdict.seconds:>6.1f} s  {found}"
@@ -209,8 +251,8 @@ def table_of(verdicts: Sequence[Verdict]) -> str:
     tried = sorted(verdict.tried for verdict in found)
     middle = tried[len(tried) // 2] if tried else 0
     counts = (
-        f"{len(verdicts)} faults, {len(verdicts) - len(found)} survive. Half of them are found by "
-        f"the first {middle} seeds, all by {max(tried, default=0)}."
+        f"{len(verdicts)} faults, {len(verdicts) - len(found)} not found. Half of the others are "
+        f"found by the first {middle} seeds, all by {max(tried, default=0)}."
     )
     lines = [
         HEAD,
@@ -222,44 +264,12 @@ def table_of(verdicts: Sequence[Verdict]) -> str:
     for verdict in verdicts:
         fault = verdict.fault
         files = ", ".join(f"`{path.relative_to('raftify')}`" for path in fault.paths)
-        seed = "survives" if verdict.seed is None else str(verdict.seed)
+        seed = "not found" if verdict.seed is None else str(verdict.seed)
         kind = verdict.kind.replace("|", "/")
         lines.append(
             f"| {fault.name} | {fault.origin} | {files} | {seed} | {verdict.tried} | {kind} |"
         )
     return "\n".join(lines) + "\n"
-
-
-class Results:
-    """Verdicts of earlier runs, kept in a file so that a run of hours can be broken off.
-
-    A verdict counts as long as its fault is the same.
-    """
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._kept: dict[str, Any] = {}
-        if path is not None and path.exists():
-            self._kept = json.loads(path.read_text(encoding="utf-8"))
-
-    def of(self, fault: Fault) -> Verdict | None:
-        """Return the verdict on `fault` if it was found, None otherwise."""
-        kept = self._kept.get(fault.name)
-        if kept is None or kept["fault"] != repr(fault.edits) or kept["seed"] is None:
-            return None
-        return Verdict(fault, kept["tried"], 0.0, kept["seed"], kept["kind"], kept["what"])
-
-    def keep(self, verdict: Verdict) -> None:
-        """Write `verdict` down."""
-        self._kept[verdict.fault.name] = {
-            "fault": repr(verdict.fault.edits),
-            "tried": verdict.tried,
-            "seed": verdict.seed,
-            "kind": verdict.kind,
-            "what": verdict.what,
-        }
-        if self._path is not None:
-            self._path.write_text(json.dumps(self._kept, indent=1), encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -278,7 +288,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     begin = time.monotonic()
     try:
         left = [fault for fault in faults if fault.name not in verdicts]
-        for verdict in try_all(left, options.first, options.seeds, options.jobs):
+        for verdict in try_all(left, options.first, options.seeds, options.jobs, results):
             verdicts[verdict.fault.name] = verdict
             results.keep(verdict)
     except CannotTry as error:
