@@ -13,7 +13,7 @@ RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 BENCH := $(VENV)/.installed-bench
 
-.PHONY: help setup demo test golden lint check fix mutants sim sim-mutants protos bench bench-core soak chaos cli clean
+.PHONY: help setup demo test golden lint check fix mutants sim sim-mutants protos bench bench-core bench-sim soak chaos cli clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -60,6 +60,9 @@ bench: $(BENCH) ## measure writes per second; ARGS="--profile" shows where a lea
 
 bench-core: $(RUN) ## measure the core alone: entries per second, and the cost of a tick
 	@$(BIN)/python -m benchmarks.core $(ARGS)
+
+bench-sim: $(RUN) ## measure the simulator: simulated seconds a second; an idle cluster must reach 100
+	@$(BIN)/python -m benchmarks.simulation
 
 soak: $(BENCH) ## a thousand storms, storage under damage, the port under attack, then an hour of steady load that must grow nothing; ARGS="--minutes 3" is a trial
 	@$(BIN)/python -m raftify.testing.storm --seeds 1000 --first 1000 --quiet
