@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -157,3 +158,11 @@ def test_the_command_line_runs_many_and_names_the_failed(
 
 def test_a_summary_of_nothing_is_none() -> None:
     assert "failed seeds: none" in summary([])
+
+
+def test_the_page_about_storms_shows_what_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / "storms.md").read_text(encoding="utf-8")
+    snippets = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert len(snippets) == 1
+    exec(compile(snippets[0], "storms.md", "exec"), {"__name__": "storms"})
+    assert capsys.readouterr().out.startswith("seed 1: ok")
