@@ -166,3 +166,20 @@ def test_the_page_about_storms_shows_what_runs(capsys: pytest.CaptureFixture[str
     assert len(snippets) == 1
     exec(compile(snippets[0], "storms.md", "exec"), {"__name__": "storms"})
     assert capsys.readouterr().out.startswith("seed 1: ok")
+
+
+@pytest.mark.slow
+def test_many_storms_run_in_processes_of_their_own() -> None:
+    """As a program, which is how `make sim` runs them: a process finds what it is to run."""
+    command = [sys.executable, "-m", "raftify.testing.storm", "--first", "3", "--seeds", "2"]
+    run = subprocess.run(
+        [*command, "--processes", "2"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "seed 3: ok" in run.stdout
+    assert "2 seeds" in run.stdout

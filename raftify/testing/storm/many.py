@@ -1,0 +1,35 @@
+"""Many storms, on as many cores as there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+
+from raftify.testing.storm.report import StormReport
+from raftify.testing.storm.storm import run_storm
+
+
+def one(seed: int) -> StormReport:
+    """Run the storm of `seed`; what was wrong is in the report."""
+    try:
+        return run_storm(seed)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the seed is what to report
+        return StormReport(seed, error=explain(error))
+
+
+def explain(error: BaseException) -> str:
+    """Return an error with its notes, in words."""
+    notes = "; ".join(getattr(error, "__notes__", ()))
+    cause = f", because of {error.__cause__!r}" if error.__cause__ is not None else ""
+    return f"{type(error).__name__}: {error}{cause} ({notes})"
+
+
+def many(seeds: Sequence[int], processes: int) -> Iterator[StormReport]:
+    """Run storms in so many processes; yield each report as it comes."""
+    if processes == 1:
+        yield from map(one, seeds)
+        return
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        for future in as_completed([pool.submit(one, seed) for seed in seeds]):
+            yield future.result()
