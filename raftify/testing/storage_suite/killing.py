@@ -7,14 +7,20 @@ import os
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from raftify.storage import MemStorage, StableStorage
 from raftify.testing.storage_suite.base import Cases, Place
 from raftify.testing.storage_suite.making import IDENTITY, MEMBERS
 from raftify.testing.storage_suite.steps import describe, take_step
 from raftify.testing.suites.elsewhere import environment, whereabouts
+
+#: In how many steps' time a writer dies, on average half of it, and the most in seconds.
+_STEPS_TO_LIVE: Final = 4
+_LONGEST_TO_LIVE: Final = 1.0
 
 
 class KillingCases(Cases):
@@ -88,11 +94,18 @@ class KillingCases(Cases):
         ) as writer:
             try:
                 assert writer.stdout is not None
-                output = b""
+                output, began = b"", time.monotonic()
                 while output.count(b"\n") < steps + pause:
                     part = os.read(writer.stdout.fileno(), rng.randint(1, 4096))
                     assert part, "the writer ended by itself: its error is on stderr"
+                    if not output:
+                        began = time.monotonic()
                     output += part
+                if not pause:
+                    # Right behind a report, the next step has hardly begun: die anywhere in the
+                    # next few. What is reported meanwhile is read below.
+                    a_step = (time.monotonic() - began) / steps
+                    time.sleep(min(_STEPS_TO_LIVE * rng.random() * a_step, _LONGEST_TO_LIVE))
             finally:
                 writer.kill()
             output += writer.stdout.read()
