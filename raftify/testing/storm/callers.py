@@ -78,10 +78,15 @@ class Caller:
         call = self.scene.recorder.call(self.name, asked)
         self.scene.writes.append((number, call))
 
-        async def begin(raft: Raft) -> Any:
-            return workload.decode(asked, await raft.propose(data, timeout=timeout))
+        # A leader may ask for its own term only; who asks may give up before the answer.
+        fenced = node.raft.is_leader() and self.random.random() < 0.2
+        term = node.runtime.state.term if fenced else None
+        patience = self.random.uniform(0, 0.2) if self.random.random() < 0.05 else timeout + GRACE
 
-        await self._ask(node, call, timeout, begin)
+        async def begin(raft: Raft) -> Any:
+            return workload.decode(asked, await raft.propose(data, timeout=timeout, term=term))
+
+        await self._ask(node, call, timeout, begin, patience)
         return call
 
     async def read(self, node: SimulatedNode, asked: Any, timeout: float) -> Call:
@@ -112,16 +117,19 @@ class Caller:
         call: Call,
         timeout: float,
         begin: Callable[[Raft], Awaitable[Any]],
+        patience: float | None = None,
     ) -> None:
+        """Note what `begin` brings; the caller waits for `patience` seconds and no more."""
         scene, machine = self.scene, self.scene.machine(node)
         called, incarnation = scene.now, node.incarnation
         try:
-            async with asyncio.timeout(timeout + GRACE):
+            async with asyncio.timeout(timeout + GRACE if patience is None else patience):
                 answer = await node.call(begin)
         except TimeoutError:
             call.unknown()
             same = node.running and node.incarnation == incarnation
-            if same and machine.odd_until < called and not machine.is_odd():
+            gave_up = patience is not None and patience < timeout
+            if same and not gave_up and machine.odd_until < called and not machine.is_odd():
                 scene.fail(f"{call.input} at {node} had no answer {GRACE} s after its deadline")
         except RaftifyError as error:
             self._note_error(call, error)

@@ -24,6 +24,7 @@ class Plan:
         change_pause: seconds between two changes of the membership, on average.
         leases: whether leaders answer reads by their lease. Such reads may be stale under the
             faults of a storm (see ReadOnlyOption), and are judged as stale reads are.
+        joined: whether the cluster was one node that the others joined, or founded by all.
         mixed: whether nodes have other options after a restart than before.
     """
 
@@ -36,6 +37,7 @@ class Plan:
     change_pause: float
     leases: bool
     mixed: bool
+    joined: bool
 
 
 def draw_plan(seed: int | str, *, size: int | None = None, seconds: float | None = None) -> Plan:
@@ -53,6 +55,7 @@ def draw_plan(seed: int | str, *, size: int | None = None, seconds: float | None
         change_pause=random.choice([1.5, 4.0, 10.0, 30.0]),
         leases=random.random() < 0.1,
         mixed=random.random() < 0.4,
+        joined=random.random() < 0.3,
     )
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from random import Random
 
 from raftify.errors import RaftifyError
-from raftify.testing.storm.scene import Scene
+from raftify.testing.storm.scene import Scene, patient
 
 _SECONDS = 3.0
 
@@ -89,4 +89,17 @@ async def politely(scene: Scene, request: object, random: Random) -> None:
         await request(scene, random)  # type: ignore[operator]
 
 
-REQUESTS = (transfer, transfer, snapshot, snapshot, campaign, demote, ping, burst, burst)
+async def switched_off(scene: Scene, random: Random) -> None:
+    """Turn off what a node does by itself, and on again."""
+    node = scene.any_node(random)
+    if node is None:
+        return
+    switches, name = node.raft.switches, random.choice(["tick", "heartbeat", "elect"])
+    setattr(switches, name, False)
+    await patient(scene, random.uniform(0.1, 5))
+    setattr(switches, name, True)
+
+
+REQUESTS = (
+    transfer, transfer, snapshot, snapshot, campaign, demote, ping, burst, burst, switched_off,
+)  # fmt: skip

@@ -138,7 +138,8 @@ class StoreWorkload(Workload):
         return FifoQueue.empty(random.choice(_QUEUES))
 
     def encode(self, asked: Any, number: int) -> bytes:
-        return json.dumps([number, asked]).encode()
+        # Some are larger than a message, a Ready or a chunk of a snapshot may be.
+        return json.dumps([number, asked]).encode() + b" " * (3000 if number % 23 == 0 else 0)
 
     def decode(self, asked: Any, result: bytes) -> Any:
         return json.loads(result)

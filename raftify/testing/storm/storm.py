@@ -106,7 +106,7 @@ class Storm:
 
     async def live(self, cluster: SimulatedCluster) -> None:
         """Live through all phases."""
-        await cluster.start(self.plan.size)
+        await self._found(cluster)
         recorder, stale = Recorder(lambda: cluster.now), Recorder(lambda: cluster.now)
         scene = Scene(
             plan=self.plan,
@@ -138,6 +138,12 @@ class Storm:
         self._note(scene, began, ended)
         for node in cluster.running():
             await node.stop()
+
+    async def _found(self, cluster: SimulatedCluster) -> None:
+        """Found the cluster, in one of the ways there are."""
+        await cluster.start(1 if self.plan.joined else self.plan.size)
+        while len(cluster.nodes) < self.plan.size:
+            await cluster.join()
 
     # -- the safety phase ---------------------------------------------------------------------
 
