@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from raftify.client import create_client
+from raftify.client.arguments import seconds
 from raftify.config import Config
 from raftify.core.types import ConfChangeSingle, ConfChangeType, ConfChangeV2
 from raftify.errors import ConfigError, JoinRejected, OutcomeUnknown, PendingConfChange
@@ -20,8 +21,9 @@ async def request_id(
 ) -> ClusterJoinTicket:
     """See `Raft.request_id`."""
     Address.parse(raft_addr)
-    if timeout is None:
-        timeout = config.conf_change_request_timeout
+    if not isinstance(config, Config):
+        raise ConfigError(f"config is {type(config).__name__}, no Config")
+    timeout = seconds(timeout, config.conf_change_request_timeout)
     async with create_client(peer_addr, timeout=timeout, config=config) as client:
         return await client.request_id(raft_addr, identity)
 
@@ -31,7 +33,7 @@ async def join(
 ) -> None:
     """See `Raft.join_cluster`."""
     loop = asyncio.get_running_loop()
-    timeout = node.config.conf_change_request_timeout if timeout is None else timeout
+    timeout = seconds(timeout, node.config.conf_change_request_timeout)
     deadline = loop.time() + timeout
     state = node.state
     own = own_ticket(state, tickets)

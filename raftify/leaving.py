@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
+from raftify.client.arguments import seconds
 from raftify.core.types import ConfChangeSingle, ConfChangeType, ConfChangeV2
 from raftify.errors import NodeStopped, OutcomeUnknown, PendingConfChange, RaftifyError
 from raftify.node.raft_node import RaftNode
@@ -12,7 +13,7 @@ from raftify.node.raft_node import RaftNode
 
 async def leave(node: RaftNode, *, timeout: float | None) -> None:
     """See `Raft.leave`."""
-    timeout = node.config.conf_change_request_timeout if timeout is None else timeout
+    timeout = seconds(timeout, node.config.conf_change_request_timeout)
     deadline = asyncio.get_running_loop().time() + timeout
     node.leaving = True
     try:

@@ -20,6 +20,8 @@ from raftify.errors import ConfigError
 MOST_WAITING: Final = 256
 #: A host has at most 253 characters.
 _MOST_ADDRESS: Final = 300
+#: Bytes of metadata of one peer: all of it is in every membership, and in every snapshot.
+MOST_METADATA: Final = 1 << 16
 
 
 class Address(str):
@@ -46,6 +48,8 @@ class Address(str):
             raise ConfigError(f"an address is a string 'host:port', not {type(text).__name__}")
         if len(text) > _MOST_ADDRESS:
             raise ConfigError(f"an address has no {len(text)} characters: {text[:40]!r}...")
+        if not text.isprintable():
+            raise ConfigError(f"the address {text!r} has characters that no address has")
         host, colon, port = text.rpartition(":")
         bare_ipv6 = ":" in host and not (host.startswith("[") and host.endswith("]"))
         if not colon or not host or bare_ipv6 or any(c.isspace() or c == "/" for c in text):
@@ -92,12 +96,16 @@ class Peers(Mapping[int, Peer]):
 
     def __init__(self, peers: Iterable[Peer] | Mapping[int, str] = ()) -> None:
         if isinstance(peers, Mapping):
-            peers = [Peer(node_id, address) for node_id, address in peers.items()]
+            peers = [
+                known if isinstance(known, Peer) else Peer(node_id, known)
+                for node_id, known in peers.items()
+            ]
+        if not isinstance(peers, Iterable):
+            raise ConfigError(f"peers are {{id: 'host:port'}} or a list of Peer, not {peers!r:.60}")
         self._peers: dict[int, Peer] = {}
         addresses: dict[str, int] = {}
         for peer in peers:
-            check_node_id(peer.node_id)
-            Address.parse(peer.address)
+            check_peer(peer)
             if peer.node_id in self._peers:
                 raise ConfigError(f"node id {peer.node_id} is listed twice among the peers")
             if peer.address in addresses:
@@ -127,7 +135,35 @@ class Peers(Mapping[int, Peer]):
 def check_node_id(node_id: int) -> None:
     """Raise ConfigError unless `node_id` is an integer from 1 to 2**63 - 1."""
     if isinstance(node_id, bool) or not isinstance(node_id, int) or not 1 <= node_id < 1 << 63:
-        raise ConfigError(f"a node id is an integer from 1 upwards, not {node_id!r}")
+        shown = "one of more than 63 bits" if _is_huge(node_id) else f"{node_id!r:.60}"
+        raise ConfigError(f"a node id is an integer from 1 upwards, not {shown}")
+
+
+def _is_huge(node_id: object) -> bool:
+    return isinstance(node_id, int) and node_id.bit_length() > 128
+
+
+def check_peer(peer: object) -> None:
+    """Raise ConfigError unless it is a Peer with an id, an address, and metadata of few bytes."""
+    if not isinstance(peer, Peer):
+        raise ConfigError(f"a Peer is wanted, not {type(peer).__name__}")
+    check_node_id(peer.node_id)
+    Address.parse(peer.address)
+    role: object = peer.initial_role
+    if not isinstance(role, InitialRole):
+        raise ConfigError(f"the role of node {peer.node_id} is an InitialRole, not {role!r:.60}")
+    if not isinstance(peer.incarnation, str):
+        raise ConfigError(f"the incarnation of node {peer.node_id} is no text")
+    if not isinstance(peer.metadata, bytes):
+        raise ConfigError(
+            f"the metadata of node {peer.node_id} is {type(peer.metadata).__name__}, and bytes are "
+            "wanted: encode it first"
+        )
+    if len(peer.metadata) > MOST_METADATA:
+        raise ConfigError(
+            f"the metadata of node {peer.node_id} has {len(peer.metadata)} bytes; at most "
+            f"{MOST_METADATA} are allowed"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,10 @@ class Raft(Log, Members, Leadership, Operation):
             raise ConfigError(f"config is {type(config).__name__}, no Config")
         if not isinstance(logger, logging.Logger | logging.LoggerAdapter):
             raise ConfigError(f"logger is {type(logger).__name__}, no logging.Logger")
+        if transport is not None and not isinstance(transport, Transport):
+            raise ConfigError(f"transport is {type(transport).__name__}, no Transport")
+        if random is not None and not isinstance(random, Random):
+            raise ConfigError(f"random is {type(random).__name__}, no random.Random")
         address = Address.parse(raft_addr)
         if address.host in ("0.0.0.0", "[::]"):  # noqa: S104 - refused, not bound
             raise ConfigError(
@@ -197,11 +201,16 @@ class Raft(Log, Members, Leadership, Operation):
             peer_addr: any node of the cluster.
 
         Raises:
+            ConfigError: an address cannot be read, or another argument is wrong.
             NoLeader: nobody there could answer within `timeout` seconds.
             JoinRejected: the address is that of a member.
         """
         return await joining.request_id(
-            raft_addr, peer_addr, identity=identity, timeout=timeout, config=config or Config()
+            raft_addr,
+            peer_addr,
+            identity=identity,
+            timeout=timeout,
+            config=Config() if config is None else config,
         )
 
     async def join_cluster(
@@ -213,6 +222,7 @@ class Raft(Log, Members, Leadership, Operation):
         this node knows that it is a member.
 
         Raises:
+            ConfigError: what is given are no tickets.
             JoinRejected: the tickets are not for this cluster, or an id is used up.
             NoLeader: no leader took it within `timeout` seconds.
         """

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Self
+from typing import Self, cast
 
-from raftify.errors import NodeStopped
+from raftify.client.arguments import several, shown, text, whole
+from raftify.client.changes import check_ids
+from raftify.errors import ConfigError, NodeStopped
 from raftify.node.metrics import Metrics
 from raftify.node.raft_node import RaftNode
 
@@ -16,6 +18,7 @@ class Wait:
     """What to wait for, made by `Raft.wait(timeout)`. Each returns the metrics that fulfil it.
 
     Raises:
+        ConfigError: what to wait for is no index, no id, no function.
         DeadlineExceeded: it did not happen within the `timeout` seconds of this one call.
         NodeStopped: the node ended first.
 
@@ -33,6 +36,9 @@ class Wait:
 
         `holds` is called on the event loop at each change and must not wait.
         """
+        if not callable(holds):
+            raise ConfigError(f"a function of the metrics is wanted, not {holds!r:.60}")
+        text("what", what)
         gauge = self._node.gauge
         seen = gauge.read()
 
@@ -46,27 +52,39 @@ class Wait:
 
     async def applied_index_at_least(self, index: int) -> Metrics:
         """The state machine of this node has applied entry `index`."""
-        return await self.until(lambda m: m.applied >= index, f"applying entry {index}")
+        whole("index", index)
+        return await self.until(lambda m: m.applied >= index, f"applying entry {shown(index)}")
 
     async def committed_at_least(self, index: int) -> Metrics:
         """This node knows that entry `index` is committed."""
-        return await self.until(lambda m: m.committed >= index, f"the commit of entry {index}")
+        whole("index", index)
+        return await self.until(
+            lambda m: m.committed >= index, f"the commit of entry {shown(index)}"
+        )
 
     async def log_at_least(self, index: int) -> Metrics:
         """The log of this node reaches entry `index`."""
-        return await self.until(lambda m: m.last_index >= index, f"a log up to entry {index}")
+        whole("index", index)
+        return await self.until(
+            lambda m: m.last_index >= index, f"a log up to entry {shown(index)}"
+        )
 
     async def snapshot(self, index: int) -> Metrics:
         """The latest snapshot covers entry `index`."""
-        return await self.until(lambda m: m.snapshot >= index, f"a snapshot up to entry {index}")
+        whole("index", index)
+        return await self.until(
+            lambda m: m.snapshot >= index, f"a snapshot up to entry {shown(index)}"
+        )
 
     async def purged(self, index: int) -> Metrics:
         """Entry `index` was discarded from the log."""
-        return await self.until(lambda m: m.purged >= index, f"the purge of entry {index}")
+        whole("index", index)
+        return await self.until(lambda m: m.purged >= index, f"the purge of entry {shown(index)}")
 
     async def leader(self, node_id: int = 0) -> Metrics:
         """This node takes `node_id` for the leader; 0: anybody."""
-        wanted = f"node {node_id} to lead" if node_id else "a leader"
+        whole("node_id", node_id)
+        wanted = f"node {shown(node_id)} to lead" if node_id else "a leader"
         return await self.until(
             lambda m: m.leader_id == node_id if node_id else m.leader_id != 0,
             f"waiting for {wanted}",
@@ -76,8 +94,8 @@ class Wait:
         self, voters: Iterable[int], learners: Iterable[int] | None = None
     ) -> Metrics:
         """Just these are the voters, in no joint configuration, and, if given, the learners."""
-        wanted = sorted(voters)
-        wanted_learners = None if learners is None else sorted(learners)
+        wanted = _ids("voters", voters)
+        wanted_learners = None if learners is None else _ids("learners", learners)
 
         def holds(metrics: Metrics) -> bool:
             conf = metrics.membership.conf_state
@@ -87,10 +105,16 @@ class Wait:
                 and wanted_learners in (None, sorted(conf.learners))
             )
 
-        text = f"voters {wanted}"
+        named = f"voters {wanted}"
         if wanted_learners is not None:
-            text += f" and learners {wanted_learners}"
-        return await self.until(holds, f"a membership of {text}")
+            named += f" and learners {wanted_learners}"
+        return await self.until(holds, f"a membership of {named}")
+
+
+def _ids(name: str, ids: object) -> list[int]:
+    wanted = cast("list[int]", several(name, ids))
+    check_ids(wanted)
+    return sorted(wanted)
 
 
 class Watch:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import cast
 
+from raftify.client.arguments import several
 from raftify.core.types import (
     ConfChangeSingle,
     ConfChangeTransition,
@@ -12,7 +14,7 @@ from raftify.core.types import (
     ConfState,
 )
 from raftify.errors import ConfigError
-from raftify.peers import Address, Peer, check_node_id
+from raftify.peers import Peer, check_node_id, check_peer
 from raftify.records import encode_peers
 
 #: Addresses by id, or peers, or the bare ids of nodes whose address the cluster knows already.
@@ -40,12 +42,14 @@ def conf_change(
     for change_type, members in wanted:
         for member in _each(members):
             if isinstance(member, Peer):
-                Address.parse(member.address)
                 peers.append(member)
             node_id = member.node_id if isinstance(member, Peer) else member
             changes.append(ConfChangeSingle(change_type, node_id))
-    changes += [ConfChangeSingle(ConfChangeType.REMOVE_NODE, node_id) for node_id in remove]
+    changes += [ConfChangeSingle(ConfChangeType.REMOVE_NODE, node_id) for node_id in _ids(remove)]
     _check(changes)
+    given: object = transition
+    if not isinstance(given, ConfChangeTransition):
+        raise ConfigError(f"transition is a ConfChangeTransition, not {given!r:.60}")
     return ConfChangeV2(transition, tuple(changes), encode_peers(peers) if peers else b"")
 
 
@@ -62,6 +66,7 @@ def membership_change(
     """
     wanted = list(_each(voters))
     ids = [one.node_id if isinstance(one, Peer) else one for one in wanted]
+    check_ids(ids)
     if not ids:
         raise ConfigError("a cluster needs at least one voter: name those that it shall have")
     add = [
@@ -71,11 +76,29 @@ def membership_change(
     ]
     dropped = [node_id for node_id in conf.voters if node_id not in ids]
     if not dropped and set(ids) <= set(conf.voters):
-        check_ids(ids)
         return None
     return conf_change(
         add=add, add_learners=dropped if retain else (), remove=() if retain else dropped
     )
+
+
+def check_change(change: object) -> ConfChangeV2:
+    """Return a change that somebody made by hand; raise ConfigError if it cannot be sent."""
+    if not isinstance(change, ConfChangeV2):
+        raise ConfigError(f"a ConfChangeV2 is wanted, not {type(change).__name__}")
+    given: object = change.transition
+    if not isinstance(given, ConfChangeTransition):
+        raise ConfigError(f"transition is a ConfChangeTransition, not {given!r:.60}")
+    if not isinstance(change.context, bytes):
+        raise ConfigError(f"context is bytes, not {type(change.context).__name__}")
+    for single in several("changes", change.changes):
+        if not isinstance(single, ConfChangeSingle):
+            raise ConfigError(f"changes are ConfChangeSingle, and not {type(single).__name__}")
+        kind: object = single.change_type
+        if not isinstance(kind, ConfChangeType):
+            raise ConfigError(f"change_type is a ConfChangeType, not {kind!r:.60}")
+        check_node_id(single.node_id)
+    return change
 
 
 def check_ids(ids: Iterable[int]) -> None:
@@ -88,13 +111,25 @@ def check_ids(ids: Iterable[int]) -> None:
         seen.add(node_id)
 
 
-def _each(members: Members) -> Iterable[Peer | int]:
-    if not isinstance(members, Mapping):
-        return members
-    return [
-        known if isinstance(known, Peer) else Peer(node_id, known)
-        for node_id, known in members.items()
-    ]
+def _each(members: Members) -> list[Peer | int]:
+    """Return who is named, with checked ids and addresses."""
+    if isinstance(members, Mapping):
+        named: list[Peer | int] = [
+            known if isinstance(known, Peer) else Peer(node_id, known)
+            for node_id, known in members.items()
+        ]
+    else:
+        named = cast("list[Peer | int]", several("a list of members", members))
+    for one in named:
+        if isinstance(one, Peer):
+            check_peer(one)
+        else:
+            check_node_id(one)
+    return named
+
+
+def _ids(ids: Iterable[int]) -> list[int]:
+    return cast("list[int]", several("a list of ids", ids))
 
 
 def _check(changes: list[ConfChangeSingle]) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeVar, cast
 
+from raftify.client.arguments import flag, payload, payloads, several, text
+from raftify.client.arguments import message as checked_message
+from raftify.client.arguments import seconds as checked_seconds
 from raftify.client.backoff import Backoff
-from raftify.client.changes import Members, conf_change
+from raftify.client.changes import Members, check_change, conf_change
 from raftify.client.directory import PROBE_TIMEOUT, ClusterDirectory, Connect
 from raftify.client.leader_call import LeaderCall, Operation
 from raftify.config import Config
@@ -22,7 +24,15 @@ from raftify.errors import (
     PeerUnreachable,
     RaftifyError,
 )
-from raftify.peers import Address, ClusterJoinTicket, ClusterView, Membership, Peer
+from raftify.peers import (
+    Address,
+    ClusterJoinTicket,
+    ClusterView,
+    Membership,
+    Peer,
+    check_node_id,
+    check_peer,
+)
 from raftify.state_machine import AbstractLogEntry
 from raftify.transport import connect as connect_over_grpc
 from raftify.transport.interface import RemoteNode
@@ -66,10 +76,17 @@ def create_client(
         raise ConfigError("a client needs the address of at least one member of the cluster")
     seeds = [Address.parse(one) for one in given]
     settings = config if config is not None else Config()
+    if not isinstance(settings, Config):
+        raise ConfigError(f"config is {type(settings).__name__}, no Config")
+    if not callable(connect):
+        raise ConfigError(f"connect is a function of an address, not {connect!r:.60}")
+    if source is not None and not isinstance(source, random.Random):
+        raise ConfigError(f"source is a random.Random, not {source!r:.60}")
+    text("cluster_id", cluster_id)
     directory = ClusterDirectory(seeds, settings, connect, cluster_id)
     return RaftServiceClient(
         directory,
-        timeout=_checked(timeout),
+        timeout=checked_seconds(timeout, 10.0),
         attempt_timeout=settings.request_timeout,
         source=source if source is not None else random.Random(),
     )
@@ -77,6 +94,8 @@ def create_client(
 
 class RaftServiceClient:
     """A client of one cluster, made by `create_client`. Belongs to one event loop.
+
+    Every call raises ConfigError for an argument that is wrong, before anything is sent.
 
     Calls that the leader must answer follow it as it moves. They repeat what is certain to have
     had no effect, until their deadline, and raise:
@@ -132,21 +151,21 @@ class RaftServiceClient:
             ConfigError: `data` is neither bytes nor an entry.
             ProposalTooLarge: it exceeds Config.max_proposal_bytes of the leader.
         """
-        payload = data if type(data) is bytes else _encoded(data)
-        seconds = self._timeout if timeout is None else _checked(timeout)
+        wanted = data if type(data) is bytes else payload(data)
+        seconds = checked_seconds(timeout, self._timeout)
         started = asyncio.get_running_loop().time()
         directory = self._directory
         leader, address = directory.leader, directory.leader_address
         if leader is None:
             return await self._call(started, seconds).run(
-                lambda node, left: node.propose(payload, timeout=left)
+                lambda node, left: node.propose(wanted, timeout=left)
             )
         try:
-            return await leader.propose(payload, timeout=seconds)
+            return await leader.propose(wanted, timeout=seconds)
         except RaftifyError as error:
             call = self._call(started, seconds)
             await call.recover(error, address)
-        return await call.run(lambda node, left: node.propose(payload, timeout=left))
+        return await call.run(lambda node, left: node.propose(wanted, timeout=left))
 
     async def propose_many(
         self, data: Sequence[bytes | AbstractLogEntry], *, timeout: float | None = None
@@ -156,9 +175,10 @@ class RaftServiceClient:
         Raises:
             ConfigError: one of them is no bytes; none was proposed.
         """
-        payloads = [one if type(one) is bytes else _encoded(one) for one in data]
+        wanted = payloads(data)
+        limit = checked_seconds(timeout, self._timeout)
         answers = await asyncio.gather(
-            *(self.propose(payload, timeout=timeout) for payload in payloads),
+            *(self.propose(one, timeout=limit) for one in wanted),
             return_exceptions=True,
         )
         return [_answer(answer) for answer in answers]
@@ -174,8 +194,8 @@ class RaftServiceClient:
         Raises:
             QueryFailed: the state machine has no `query`, or it raised.
         """
-        question = data if type(data) is bytes else _encoded(data)
-        if stale:
+        question = payload(data, "a query")
+        if flag("stale", stale):
             return await self._on_node(
                 lambda node, left: node.query(question, timeout=left, stale=True), timeout
             )
@@ -223,7 +243,8 @@ class RaftServiceClient:
         elif add or add_learners or remove:
             raise ConfigError("give either a whole ConfChangeV2 or add, add_learners and remove")
         else:
-            wanted = change
+            wanted = check_change(change)
+        flag("force", force)
         membership = await self._on_leader(
             lambda node, left: node.change_config(wanted, timeout=left, force=force), timeout
         )
@@ -249,6 +270,7 @@ class RaftServiceClient:
             JoinRejected: a member has that address already.
         """
         address = Address.parse(raft_addr)
+        text("identity", identity)
         return await self._on_leader(
             lambda node, left: node.request_id(address, identity, timeout=left),
             timeout,
@@ -261,7 +283,7 @@ class RaftServiceClient:
         Raises:
             PeerUnreachable: no node answered.
         """
-        seconds = self._timeout if timeout is None else _checked(timeout)
+        seconds = checked_seconds(timeout, self._timeout)
         directory, loop, backoff = (
             self._directory,
             asyncio.get_running_loop(),
@@ -292,9 +314,9 @@ class RaftServiceClient:
         if isinstance(peers, Mapping):
             moved = [Peer(node_id, address) for node_id, address in peers.items()]
         else:
-            moved = list(peers)
+            moved = cast("list[Peer]", several("peers", peers))
         for peer in moved:
-            Address.parse(peer.address)
+            check_peer(peer)
         await self._on_leader(lambda node, left: node.set_peers(moved, timeout=left), timeout)
 
     async def transfer_leader(self, to: int, *, timeout: float | None = None) -> None:
@@ -303,6 +325,7 @@ class RaftServiceClient:
         Raises:
             TransferRejected: that node cannot take over.
         """
+        check_node_id(to)
 
         async def transfer(node: RemoteNode, left: float) -> None:
             await node.transfer_leader(to, timeout=left)
@@ -329,18 +352,19 @@ class RaftServiceClient:
 
     async def send_message(self, message: Message, *, timeout: float | None = None) -> None:
         """Hand one Raft message to the node at the client's (first) address."""
-        await self._on_node(lambda node, left: node.send_message(message, timeout=left), timeout)
+        wanted = checked_message(message)
+        await self._on_node(lambda node, left: node.send_message(wanted, timeout=left), timeout)
 
     # -- ways to a node ---------------------------------------------------------------------
 
     async def _on_node(self, operation: Operation[T], timeout: float | None) -> T:
-        seconds = self._timeout if timeout is None else _checked(timeout)
+        seconds = checked_seconds(timeout, self._timeout)
         return await operation(self._directory.node(self._directory.seeds[0]), seconds)
 
     async def _on_leader(
         self, operation: Operation[T], timeout: float | None, *, repeatable: bool = False
     ) -> T:
-        seconds = self._timeout if timeout is None else _checked(timeout)
+        seconds = checked_seconds(timeout, self._timeout)
         started = asyncio.get_running_loop().time()
         return await self._call(started, seconds, repeatable=repeatable).run(operation)
 
@@ -353,30 +377,6 @@ class RaftServiceClient:
             attempt_timeout=self._attempt_timeout,
             repeatable=repeatable,
         )
-
-
-def _checked(seconds: float) -> float:
-    """Raise ConfigError unless `seconds` is a time to wait."""
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise ConfigError(f"a timeout is a number of seconds, not {seconds!r}")
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise ConfigError(f"a timeout is above 0 and finite, not {seconds!r} seconds")
-    return seconds
-
-
-def _encoded(data: object) -> bytes:
-    """Return the bytes to propose.
-
-    Raises:
-        ConfigError: `data` has none.
-    """
-    if isinstance(data, AbstractLogEntry):
-        return data.encode()
-    if isinstance(data, bytes | bytearray | memoryview):
-        return bytes(data)
-    raise ConfigError(
-        f"propose takes bytes or an AbstractLogEntry, not {type(data).__name__}: encode it first"
-    )
 
 
 def _answer(answer: bytes | BaseException) -> bytes | RaftifyError:

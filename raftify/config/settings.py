@@ -20,6 +20,7 @@ MIB = 1 << 20
 _COUNTED = frozenset(
     ["bytes", "entries", "size", "threshold", "limit", "messages", "lag", "connections", "calls"]
 )
+_MOST = (1 << 63) - 1
 
 
 @dataclass(kw_only=True)
@@ -151,7 +152,7 @@ class Config:
             ConfigError: the file cannot be read; or names everything that is wrong in both.
         """
         variables = os.environ if environment is None else environment
-        table = {} if path is None else sources.table_of_file(Path(path))
+        table = {} if path is None else sources.table_of_file(path)
         table = sources.merged(table, sources.table_of_environment(variables, prefix))
         faults: list[str] = []
         arguments = sources.arguments_for(cls, table, faults)
@@ -181,8 +182,10 @@ class Config:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float):
                 faults.append(f"{name} must be a number, not {value!r}")
-            elif not math.isfinite(value):
+            elif isinstance(value, float) and not math.isfinite(value):
                 faults.append(f"{name} must be finite, not {value!r}")
+            elif abs(value) > _MOST:
+                faults.append(f"{name} is too large: at most {_MOST} can be used")
             elif isinstance(value, float) and self._counts_something(name):
                 faults.append(f"{name} must be a whole number, not {value!r}")
             elif value <= 0 and name in positive:

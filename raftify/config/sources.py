@@ -23,22 +23,32 @@ _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
 
-def table_of_file(path: Path) -> dict[str, Any]:
+def table_of_file(path: str | Path) -> dict[str, Any]:
     """Return what a TOML file holds.
 
     Raises:
         ConfigError: it cannot be read, or is no TOML.
     """
+    if not isinstance(path, str | Path):
+        raise ConfigError(f"the path of a TOML file is wanted, not {type(path).__name__}")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is no TOML: {error}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path!r} is no path: {error}") from error
 
 
 def table_of_environment(environment: Mapping[str, str], prefix: str) -> dict[str, Any]:
     """Return the variables that begin with `prefix` as a table of texts."""
+    if not isinstance(environment, Mapping) or not all(
+        isinstance(one, str) for one in (*environment, *environment.values())
+    ):
+        raise ConfigError(f"environment has texts by name, as os.environ, not {environment!r:.60}")
+    if not isinstance(prefix, str):
+        raise ConfigError(f"prefix is a text, not {prefix!r:.60}")
     table: dict[str, Any] = {}
     for name in sorted(environment):
         if not name.startswith(prefix):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum
 
 from raftify.core.types import INVALID_ID, NO_LIMIT
@@ -92,6 +92,27 @@ class RaftConfig:
             raise ConfigError("bad raft configuration: " + "; ".join(faults))
 
     def _faults(self) -> Iterator[str]:
+        wrong = list(self._wrong_types())
+        yield from wrong
+        if not wrong:
+            yield from self._wrong_values()
+
+    def _wrong_types(self) -> Iterator[str]:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name == "read_only_option":
+                if not isinstance(value, ReadOnlyOption):
+                    # An int is equal to its option but is not it: reads would never be answered.
+                    yield f"read_only_option must be a ReadOnlyOption, not {value!r:.60}"
+            elif isinstance(field.default, bool):
+                if not isinstance(value, bool):
+                    yield f"{field.name} must be True or False, not {value!r:.60}"
+            elif isinstance(value, bool) or not isinstance(value, int):
+                yield f"{field.name} must be a whole number, not {value!r:.60}"
+            elif abs(value) > NO_LIMIT:
+                yield f"{field.name} must not be above NO_LIMIT"
+
+    def _wrong_values(self) -> Iterator[str]:
         if self.id == INVALID_ID:
             yield "id must not be 0, which means nobody"
         for name in ("id", "applied", "max_size_per_msg", "max_committed_size_per_ready"):
@@ -111,10 +132,6 @@ class RaftConfig:
             yield f"min_election_tick {low} must be less than max_election_tick {high}"
         if self.max_inflight_msgs <= 0:
             yield "max_inflight_msgs must be greater than 0"
-        option: object = self.read_only_option
-        if not isinstance(option, ReadOnlyOption):
-            # An int is equal to its option but is not it: reads would never be answered.
-            yield f"read_only_option must be a ReadOnlyOption, not {option!r}"
         if self.read_only_option is ReadOnlyOption.LEASE_BASED and not self.check_quorum:
             yield "read_only_option LEASE_BASED needs check_quorum"
         if self.max_uncommitted_size < self.max_size_per_msg:

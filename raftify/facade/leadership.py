@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from raftify.client.arguments import seconds
 from raftify.errors import ConfigError
-from raftify.facade.deadlines import seconds
 from raftify.leading import LeaderCallback, LeaderWork
 from raftify.node.raft_node import RaftNode
+from raftify.peers import check_node_id
 
 
 class Leadership:
@@ -39,9 +40,11 @@ class Leadership:
         """Hand leadership to the voter `node_id`; returns once it leads.
 
         Raises:
+            ConfigError: `node_id` is no id.
             TransferRejected: it is no voter, or did not take over within an election timeout.
         """
         node = self._node
+        check_node_id(node_id)
         timeout = seconds(timeout, node.config.conf_change_request_timeout)
         await node.leader.call(
             lambda leader, left: leader.transfer_leader(node_id, timeout=left),
@@ -74,7 +77,7 @@ class Leadership:
         """
         for callback in (start, *([stop] if stop is not None else [])):
             if not callable(callback):
-                raise ConfigError(f"a function of the term is wanted, not {callback!r}")
+                raise ConfigError(f"a function of the term is wanted, not {callback!r:.60}")
         self._node.state.check_loop()
         return LeaderWork(self._node, start, stop)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from raftify.client.arguments import flag, payload, payloads, seconds, shown
 from raftify.errors import ConfigError, RaftifyError
-from raftify.facade.deadlines import seconds
 from raftify.node.raft_node import RaftNode
 from raftify.state_machine import AbstractLogEntry
 
@@ -33,19 +33,20 @@ class Log:
                 deposed meanwhile gets NotLeader.
 
         Raises:
+            ConfigError: an argument is none: `data` has no bytes, `timeout` or `term` is no number.
             NotLeader: a `term` is given, and this node does not lead in it; it was not appended.
             NoLeader: no leader took it within `timeout` seconds; it was not appended.
             ProposalTooLarge, Overloaded: it was not appended.
             LeadershipLost, DeadlineExceeded: it may take effect later, or never.
             NodeStopped: the node ended first.
         """
-        payload, node = _payload(data), self._node
+        wanted, node = payload(data), self._node
         timeout = seconds(timeout, node.config.proposal_timeout)
         if term is not None:
             node.state.check_loop()
-            return await node.api.propose(payload, timeout=timeout, term=_checked_term(term))
+            return await node.api.propose(wanted, timeout=timeout, term=_checked_term(term))
         return await node.leader.call(
-            lambda leader, left: leader.propose(payload, timeout=left),
+            lambda leader, left: leader.propose(wanted, timeout=left),
             timeout=timeout,
             what="the proposal",
         )
@@ -63,9 +64,9 @@ class Log:
         Raises:
             ConfigError: one of them is no bytes; none was proposed.
         """
-        payloads = [_payload(one) for one in data]
+        wanted = payloads(data)
         timeout = seconds(timeout, self._node.config.proposal_timeout)
-        return await self._node.leader.propose_many(payloads, timeout=timeout)
+        return await self._node.leader.propose_many(wanted, timeout=timeout)
 
     def propose_nowait(
         self, data: bytes | AbstractLogEntry, *, timeout: float | None = None
@@ -74,8 +75,9 @@ class Log:
 
         It brings what `propose` would. Nobody complains if its error is never looked at.
         """
-        payload = _payload(data)
-        work = asyncio.get_running_loop().create_task(self.propose(payload, timeout=timeout))
+        wanted = payload(data)
+        timeout = seconds(timeout, self._node.config.proposal_timeout)
+        work = asyncio.get_running_loop().create_task(self.propose(wanted, timeout=timeout))
         self._node.background.keep(work)
         return work
 
@@ -89,16 +91,18 @@ class Log:
         may be old.
 
         Raises:
+            ConfigError: `data` is no bytes.
             QueryFailed: the state machine has no `query`, or it raised; the node goes on.
             NoLeader, DeadlineExceeded: not within `timeout` seconds.
         """
         node, loop = self._node, asyncio.get_running_loop()
+        question = payload(data, "a query")
         timeout = seconds(timeout, node.config.proposal_timeout)
         deadline = loop.time() + timeout
         node.state.check_loop()
-        if not stale:
+        if not flag("stale", stale):
             await self.read_index(timeout=timeout)
-        return await node.api.query(data, timeout=max(deadline - loop.time(), 0), stale=True)
+        return await node.api.query(question, timeout=max(deadline - loop.time(), 0), stale=True)
 
     async def wait_for_recovery(self, *, timeout: float | None = None) -> int:
         """Return once a restarted node may serve: its state is that of the cluster again.
@@ -139,18 +143,9 @@ class Log:
         return index
 
 
-def _payload(data: object) -> bytes:
-    """Return the bytes to propose; raise ConfigError if `data` has none."""
-    if isinstance(data, AbstractLogEntry):
-        return data.encode()
-    if isinstance(data, bytes | bytearray | memoryview):
-        return bytes(data)
-    raise ConfigError(
-        f"a proposal is bytes or an AbstractLogEntry, not {type(data).__name__}: encode it first"
-    )
-
-
 def _checked_term(term: object) -> int:
     if isinstance(term, bool) or not isinstance(term, int) or term < 1:
-        raise ConfigError(f"term is that in which this node leads, from 1 upwards, not {term!r}")
+        raise ConfigError(
+            f"term is that in which this node leads, from 1 upwards, not {shown(term)}"
+        )
     return term

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 
+from raftify.client.arguments import flag, seconds
 from raftify.client.changes import Members as Named
-from raftify.client.changes import conf_change, membership_change
+from raftify.client.changes import check_change, conf_change, membership_change
 from raftify.core.types import ConfChangeTransition, ConfChangeV2
 from raftify.errors import ConfigError
-from raftify.facade.deadlines import seconds
 from raftify.initializing import initialize
 from raftify.node.raft_node import RaftNode
-from raftify.peers import InitialRole, Membership, Peer, Peers
+from raftify.peers import InitialRole, Membership, Peer, Peers, check_node_id
 from raftify.records import decode_peers, encode_peers
 
 
@@ -21,6 +21,7 @@ class Members:
 
     Every change raises:
 
+        ConfigError: an argument is wrong, and nothing was asked of anybody: no id, no address.
         PendingConfChange: another change is under way.
         ConfChangeRejected: it is impossible, an address is missing, or a learner to be promoted
             lags by more than `Config.learner_max_lag` entries and `force` is not given.
@@ -81,8 +82,10 @@ class Members:
         loop = asyncio.get_running_loop()
         timeout = seconds(timeout, self._node.config.conf_change_request_timeout)
         deadline = loop.time() + timeout
+        flag("retain", retain)
+        flag("force", force)
         if isinstance(voters, str | bytes) or not isinstance(voters, Iterable):
-            raise ConfigError(f"voters are node ids, as in {{1, 2, 3}}, not {voters!r}")
+            raise ConfigError(f"voters are node ids, as in {{1, 2, 3}}, not {voters!r:.60}")
         voters = voters if isinstance(voters, Mapping) else list(voters)
         # Refuses what makes no sense, without a leader.
         membership_change(self._node.state.membership.conf_state, voters, retain=retain)
@@ -126,6 +129,7 @@ class Members:
         loop = asyncio.get_running_loop()
         timeout = seconds(timeout, self._node.config.conf_change_request_timeout)
         deadline = loop.time() + timeout
+        flag("blocking", blocking)
         peer = Peer(node_id, address, metadata=metadata)
         change = conf_change(add_learners=[peer])
         membership = await self.change_config(change, timeout=timeout)
@@ -140,6 +144,7 @@ class Members:
             ConfChangeRejected: it is no member.
             DeadlineExceeded: it lags still after `timeout` seconds; it may be down.
         """
+        check_node_id(node_id)
         timeout = seconds(timeout, self._node.config.conf_change_request_timeout)
         return await self._node.leader.call(
             lambda leader, left: leader.await_caught_up(node_id, timeout=left),
@@ -206,12 +211,12 @@ class Members:
             )
         elif add or add_learners or remove:
             raise ConfigError("give either a whole ConfChangeV2 or add, add_learners and remove")
-        elif not isinstance(change, ConfChangeV2):
-            raise ConfigError(f"a ConfChangeV2 is wanted, not {type(change).__name__}")
-        if peers:
+        if peers is not None:
+            change = check_change(change)
             named = [*decode_peers(change.context), *Peers(peers).values()]
             change = ConfChangeV2(change.transition, change.changes, encode_peers(named))
-        wanted, node = change, self._node
+        wanted, node = check_change(change), self._node
+        flag("force", force)
         timeout = seconds(timeout, node.config.conf_change_request_timeout)
         return await node.leader.call(
             lambda leader, left: leader.change_config(wanted, timeout=left, force=force),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from raftify.client.arguments import message as checked_message
+from raftify.client.arguments import seconds, whole
 from raftify.core.types import Message
 from raftify.errors import ConfigError
-from raftify.facade.deadlines import seconds
 from raftify.node.metrics import Metrics
 from raftify.node.raft_node import RaftNode
 from raftify.node.switches import Switches
 from raftify.state_machine import AbstractStateMachine
 from raftify.storage.base import StableStorage
+from raftify.transport.arrivals import check_single
 from raftify.waiting import Wait, Watch
 
 
@@ -31,10 +33,10 @@ class Operation:
         discarded by now.
 
         Raises:
+            ConfigError: `index` is no index.
             DeadlineExceeded: it was not done within `timeout` seconds; it goes on.
         """
-        if isinstance(index, bool) or not isinstance(index, int) or index < 0:
-            raise ConfigError(f"index is that of an entry of the log, not {index!r}")
+        whole("index", index)
         node = self._node
         timeout = seconds(timeout, node.config.snapshot_timeout)
         return await node.api.purge_log(index, timeout=timeout)
@@ -54,15 +56,16 @@ class Operation:
         For tools and tests: a message that no member would send may break the cluster.
 
         Raises:
+            ConfigError: it is no Message, or a field of it cannot be sent.
             MalformedMessage: it cannot be of this protocol.
             PeerRefused: it is for another node.
             StepLocalMessage: a node tells such messages only itself.
         """
         node = self._node
-        if not isinstance(message, Message):
-            raise ConfigError(f"a Message is wanted, not {type(message).__name__}")
+        wanted = checked_message(message)
+        check_single(wanted, to_id=node.state.node_id)
         timeout = seconds(timeout, node.config.request_timeout)
-        await node.api.send_message(message, timeout=timeout)
+        await node.api.send_message(wanted, timeout=timeout)
 
     @property
     def switches(self) -> Switches:
@@ -95,7 +98,8 @@ class Operation:
         """
         if isinstance(interval, bool) or not isinstance(interval, int | float) or interval < 0:
             raise ConfigError(f"interval is a number of seconds from 0 upwards, not {interval!r}")
-        return Watch(self._node, interval)
+        # 0 is no time to wait for, but may stand between two changes.
+        return Watch(self._node, seconds(interval or None, 0.0))
 
     def wait(self, timeout: float | None = None) -> Wait:
         """Wait for something of this node, for at most `timeout` seconds:

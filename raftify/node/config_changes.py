@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from raftify.core.types import ConfChangeSingle, ConfChangeType, ConfChangeV2
 from raftify.errors import ConfChangeRejected, JoinRejected
-from raftify.peers import Address, Membership, Peer, check_node_id
+from raftify.peers import Membership, Peer, check_node_id, check_peer
 from raftify.records import decode_peers, encode_peers
 
 
@@ -90,7 +90,7 @@ def _check_voters_left(change: ConfChangeV2, membership: Membership) -> None:
 def _check_addresses(peers: Iterable[Peer], membership: Membership) -> None:
     taken = {p.address: p.node_id for p in membership.peers.values()}
     for peer in peers:
-        Address.parse(peer.address)
+        check_peer(peer)
         owner = taken.setdefault(peer.address, peer.node_id)
         if owner != peer.node_id:
             raise ConfChangeRejected(

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import BinaryIO, Final, Self
 
 from raftify.core.types import Entry, HardState, Snapshot
-from raftify.errors import Compacted, NotALogDirectory, StorageDamaged, StorageError
+from raftify.errors import (
+    Compacted,
+    ConfigError,
+    NotALogDirectory,
+    SnapshotOutOfDate,
+    StorageDamaged,
+    StorageError,
+)
 from raftify.peers import Membership
 from raftify.storage import lmdb_records as records
 from raftify.storage import lmdb_runs
@@ -20,7 +28,7 @@ from raftify.storage.lmdb_environment import DATA_FILE, LmdbEnvironment
 from raftify.storage.lmdb_pages import NotThisTransaction, check_meta_pages, check_pages
 from raftify.storage.log_state import LogState, decode_descriptor
 from raftify.storage.medium import Transaction
-from raftify.storage.snapshot_files import check_file
+from raftify.storage.snapshot_files import SnapshotFiles, check_file
 
 #: How often a check begins anew because the running node wrote twice meanwhile.
 _ATTEMPTS: Final = 100
@@ -60,11 +68,14 @@ class LogReader:
         """Open the log directory at `path` for reading.
 
         Raises:
+            ConfigError: `path` is no path.
             NotALogDirectory: there is no log.
             StorageDamaged: it is not whole.
             StorageTooNew: a newer version of this package wrote it.
             StorageLocked: this very process has it open: LMDB allows that only once.
         """
+        if not isinstance(path, str | os.PathLike) or "\x00" in str(path):
+            raise ConfigError(f"the path of a log directory is wanted, not {path!r:.60}")
         return cls(Path(path))
 
     def refresh(self) -> None:
@@ -176,6 +187,25 @@ class LogReader:
             raise _Replaced
         if term != entry.term:
             raise _Replaced
+
+    def open_snapshot(self) -> BinaryIO:
+        """Open the file of the latest snapshot; it is checked as it is read, up to its end.
+
+        Raises:
+            StorageDamaged: it is missing, or (while it is read) is not what was written.
+            SnapshotOutOfDate: the running node has just replaced it.
+        """
+        descriptor = decode_descriptor(self.snapshot)
+        files = SnapshotFiles(DiskFolder(self._path / SNAPSHOT_DIRECTORY))
+        try:
+            return files.open_for_reading(descriptor)
+        except SnapshotOutOfDate:
+            self.refresh()
+            if decode_descriptor(self.snapshot) != descriptor:
+                raise
+            raise StorageDamaged(
+                f"snapshot file {files.path_of(descriptor.file_id)} is missing"
+            ) from None
 
     def verify(self) -> Iterator[StorageDamaged]:
         """Check everything there is, and yield what is damaged: nothing if all is well.

@@ -111,6 +111,10 @@ class RecordStorage(StableStorage):
             raise ConfigError(f"config is {type(config).__name__}, no Config")
         if log_dir is not None and not isinstance(log_dir, str | os.PathLike):
             raise ConfigError(f"log_dir is a path, not {type(log_dir).__name__}")
+        if log_dir is not None and "\x00" in str(log_dir):
+            raise ConfigError(f"log_dir {log_dir!r:.60} is no path: it has a null byte")
+        if logger is not None and not isinstance(logger, logging.Logger | logging.LoggerAdapter):
+            raise ConfigError(f"logger is {type(logger).__name__}, no logging.Logger")
         logger = logger or logging.getLogger("raftify.storage")
         path = Path(log_dir if log_dir is not None else config.log_dir)
         storage = cls(open_directory(path, config), config, logger)

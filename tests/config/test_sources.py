@@ -105,7 +105,7 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
         Config.load(path, environment={"RAFTIFY_SHUTDOWN_TIMEOUT": "never"})
     text = str(caught.value)
     for part in (
-        "tick is no setting; there are cluster_id",
+        "tick is no setting; there are bootstrap_from_snapshot, cluster_id",
         "tick_interval must be a number, not 'soon'",
         "lmdb_map_size must be above 0, not -1",
         "cluster_id must be a text that is not empty",
