@@ -16,6 +16,7 @@ from tests.chaos.volumes import Directory
 #: How long everybody has to find together again after a fault has ended.
 SETTLE_SECONDS = 60.0
 ASK_SECONDS = 5.0
+LEAVE_SECONDS = 20.0
 #: Snapshots and purges come often, a stalled disk is noticed soon, calls to the dead end soon.
 SETTINGS: dict[str, Any] = {
     "snapshot_entries": 400,
@@ -128,6 +129,24 @@ class Cluster:
             log=self.directory / f"{machine.name}.txt",
             under=self.network.prefix(machine.name),
         )
+
+    async def leave(self, machine: Machine) -> None:
+        """Have the node leave the cluster, whereupon it ends by itself, perhaps before it says so.
+
+        Raises:
+            ChildFailed: it could not.
+            NotSettled: it failed on the way.
+        """
+        child = machine.node
+        try:
+            await child.call("leave", LEAVE_SECONDS, timeout=2 * LEAVE_SECONDS)
+        except ChildFailed as error:
+            if error.kind != "ChildGone":
+                raise
+        machine.child = None
+        code = await child.quit()
+        if code != 0:
+            raise NotSettled(f"{machine.name} was to leave, and ended with {code}")
 
     async def kill(self, machine: Machine) -> None:
         """kill -9."""

@@ -84,7 +84,7 @@ async def join_under_kills(scene: Scene) -> None:
     victim = scene.random.choice(scene.others(new))
     await asyncio.gather(_start_until_joined(scene, new), _restart(scene, victim))
     await cluster.settled()
-    await old.node.call("leave", 20.0)
+    await cluster.leave(old)
     await cluster.remove_machine(old)
 
 
@@ -111,6 +111,6 @@ async def replace_all(scene: Scene) -> None:
         new = await cluster.add_machine()
         await cluster.start(new)
         await cluster.settled()
-        await old.node.call("leave", 20.0)
+        await cluster.leave(old)
         await cluster.remove_machine(old)
         await cluster.settled()

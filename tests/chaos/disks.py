@@ -9,7 +9,9 @@ from tests.chaos.cluster import Machine
 from tests.chaos.machine import Write
 from tests.chaos.scene import LONG, Scene
 
-FILL_SECONDS = 6.0
+#: A node may never need the room that a full disk lacks; too small a map it does fill.
+FULL_DISK_SECONDS = 6.0
+FULL_MAP_SECONDS = 40.0
 SMALL_MAP = 1 << 20
 LARGE = "x" * (16 << 10)
 
@@ -24,7 +26,7 @@ async def disk_full(scene: Scene) -> None:
     pid = victim.node.pid
     await victim.volume.fill(pid)
     try:
-        await _write_much_until(scene, victim)
+        await _write_much_until(scene, victim, FULL_DISK_SECONDS)
     finally:
         alive = victim.running
         await victim.volume.empty(pid if alive else None)
@@ -37,7 +39,7 @@ async def map_full(scene: Scene) -> None:
     await scene.cluster.end(victim)
     # Without snapshots its log cannot but fill the map.
     await scene.cluster.start(victim, lmdb_map_size=SMALL_MAP, snapshot_entries=0)
-    if not await _write_much_until(scene, victim):
+    if not await _write_much_until(scene, victim, FULL_MAP_SECONDS):
         raise NotNoticed(f"{victim.name} goes on though its map of {SMALL_MAP:,} bytes is full")
     await scene.revive()
 
@@ -63,12 +65,12 @@ async def disk_frozen(scene: Scene) -> None:
     await frozen
 
 
-async def _write_much_until(scene: Scene, victim: Machine) -> bool:
+async def _write_much_until(scene: Scene, victim: Machine, timeout: float) -> bool:
     """Write large values by another machine until the node on `victim` ends; say whether it did.
 
     They belong to no client and no key of the workload.
     """
-    ending = asyncio.create_task(scene.until_ended(victim, FILL_SECONDS))
+    ending = asyncio.create_task(scene.until_ended(victim, timeout))
     number = 0
     while not ending.done():
         number += 1
