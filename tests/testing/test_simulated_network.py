@@ -228,3 +228,19 @@ def test_a_snapshot_arrives_in_pieces_whatever_the_network_does_to_them() -> Non
     trace = run(scenario, config=config)
     pieces = [e for e in trace.events() if isinstance(e, Sent) and e.what == "snapshot"]
     assert len(pieces) > 10
+
+
+def test_a_connection_whose_far_end_died_while_it_was_made_is_found_broken() -> None:
+    """It was taken for standing for ever, and what was sent over it went nowhere."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        (node,) = await cluster.start(1)
+        port = cluster.network.port(node.address)
+        assert port is not None
+        told: list[str] = []
+        cluster.network.watch(port, lambda: told.append("before"))
+        node.crash()
+        cluster.network.watch(port, lambda: told.append("after"))
+        assert told == ["before", "after"]
+
+    run(scenario)

@@ -196,9 +196,13 @@ class SimulatedNetwork:
         return self._ports.get(address)
 
     def watch(self, port: Port, callback: Callable[[], None]) -> int:
-        """Have `callback` called when `port` closes; return the number to `unwatch` with."""
+        """Have `callback` called when `port` closes, or now if it has closed already, as one has
+        whose process died while its acceptance travelled. Returns the number to `unwatch` with."""
         self._watched += 1
-        port.on_close[self._watched] = callback
+        if self._ports.get(port.address) is port:
+            port.on_close[self._watched] = callback
+        else:
+            callback()
         return self._watched
 
     # -- packets ----------------------------------------------------------------------------
