@@ -67,3 +67,17 @@ class SimulatedTask(asyncio.Task[Any]):
     """A task; `process` is set by the loop that made it."""
 
     process: Process | None = None
+
+
+class SimulatedFuture(asyncio.Future[Any]):
+    """A future of a process; nobody complains of it once that is dead."""
+
+    def __init__(self, process: Process | None, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self.process = process
+
+
+def belongs_to_the_dead(future: object) -> bool:
+    """Say whether the process that made `future` is dead, and so can look at it no more."""
+    process = getattr(future, "process", None)
+    return process is not None and not process.alive

@@ -18,7 +18,13 @@ from contextvars import Context, copy_context
 from typing import Any, TypeVar, TypeVarTuple
 
 from raftify.testing.simulation.graveyard import bury
-from raftify.testing.simulation.handles import SimulatedHandle, SimulatedTask, SimulatedTimer
+from raftify.testing.simulation.handles import (
+    SimulatedFuture,
+    SimulatedHandle,
+    SimulatedTask,
+    SimulatedTimer,
+    belongs_to_the_dead,
+)
 from raftify.testing.simulation.pacing import collected_here
 from raftify.testing.simulation.process import CURRENT, Process
 
@@ -193,7 +199,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     # -- futures and tasks ------------------------------------------------------------------
 
     def create_future(self) -> asyncio.Future[Any]:
-        return asyncio.Future(loop=self)
+        return SimulatedFuture(CURRENT.get(), self)
 
     def create_task(
         self,
@@ -384,12 +390,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.complaints.append(f"at {self.now:.6f} s: {context.get('message')}{detail}")
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        if self._closed:
-            return
-        if self._exception_handler is not None:
-            self._exception_handler(self, context)
-        else:
-            self.default_exception_handler(context)
+        if not self._closed and not belongs_to_the_dead(context.get("future")):
+            super().call_exception_handler(context)
 
 
 #: The context of what belongs to no process.
