@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Hashable, Iterable, Sequence
 from random import Random
@@ -13,6 +14,8 @@ from raftify.testing.history.model import Model
 from raftify.testing.history.models import FifoQueue, KeyValue
 from raftify.testing.storm.workload import Workload
 
+#: How long each entry takes a slow machine, in seconds.
+_SLOW_SECONDS = 0.004
 _KEYS = ("x", "y", "z")
 _QUEUES = ("q", "r")
 _QUEUE_OPERATIONS = frozenset({"enqueue", "dequeue", "empty"})
@@ -93,6 +96,14 @@ class CoroutineStore(Store):
         self.load(data)
 
 
+class SlowStore(CoroutineStore):
+    """The same, where each entry takes its time: batches are cut, and others come in between."""
+
+    async def apply(self, data: bytes) -> bytes:  # type: ignore[override]  # likewise
+        await asyncio.sleep(_SLOW_SECONDS)
+        return await super().apply(data)
+
+
 class StreamedStore(StreamingStateMachine, Store):
     """The same with snapshots that are written to and read from files, piece by piece."""
 
@@ -115,7 +126,7 @@ class StoreWorkload(Workload):
     """Puts, gets, compare-and-sets and deletes of few keys, and queues that several clients use."""
 
     def machine(self, random: Random) -> AbstractStateMachine:
-        return random.choice([Store, CoroutineStore, StreamedStore])()
+        return random.choice([Store, CoroutineStore, SlowStore, StreamedStore])()
 
     def draw_write(self, random: Random, number: int) -> Any:
         key, queue = random.choice(_KEYS), random.choice(_QUEUES)
