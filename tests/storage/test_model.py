@@ -165,6 +165,28 @@ class LmdbMachine(StorageMachine):
         self.directory.cleanup()
 
 
+class RocksDbMachine(StorageMachine):
+    def __init__(self) -> None:
+        self.directory = tempfile.TemporaryDirectory()
+        super().__init__()
+
+    def make(self) -> StableStorage:
+        rocksdb = pytest.importorskip("raftify.storage.rocksdb", reason="needs raftify[rocksdb]")
+        storage: StableStorage = rocksdb.RocksDbStorage.create(
+            self.directory.name, Config(entry_cache_bytes=8_000)
+        )
+        return storage
+
+    @rule()
+    def reopen(self) -> None:
+        self.storage.close()
+        self.storage = self.make()
+
+    def teardown(self) -> None:
+        super().teardown()
+        self.directory.cleanup()
+
+
 #: RAFTIFY_SOAK multiplies how much is tried, for a run without hurry.
 _EXAMPLES = 20 * int(os.environ.get("RAFTIFY_SOAK", "1"))
 _SETTINGS = settings(max_examples=_EXAMPLES, stateful_step_count=40, deadline=None)
@@ -173,3 +195,5 @@ TestMemStorageModel = StorageMachine.TestCase
 TestMemStorageModel.settings = _SETTINGS
 TestLmdbStorageModel = LmdbMachine.TestCase
 TestLmdbStorageModel.settings = _SETTINGS
+TestRocksDbStorageModel = RocksDbMachine.TestCase
+TestRocksDbStorageModel.settings = settings(_SETTINGS, max_examples=_EXAMPLES // 2)

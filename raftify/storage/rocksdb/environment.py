@@ -129,7 +129,7 @@ class RocksEnvironment:
     def _translate(self, words: str, doing: str) -> StorageError:
         if "No space left" in words or "quota" in words:
             return StorageFull(f"cannot {doing} {self.path}: {words}. Make room on the disk")
-        if "lock" in words.lower() and doing == "open":
+        if "lock hold by" in words or "While lock file" in words:
             return StorageLocked(f"{self.path} is open already: {words}")
         if "Corruption" in words or "Invalid argument" in words:
             return StorageDamaged(
