@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 from dataclasses import dataclass
 
+from raftify.cli.formatters import Formatters
 from raftify.core.confchange_codec import decode_conf_change, decode_conf_change_v2, into_v2
 from raftify.core.types import (
     ConfChangeTransition,
@@ -19,6 +20,8 @@ from raftify.peers import Peer
 from raftify.records import ReserveId, decode_command, decode_peers
 
 Json = dict[str, object]
+
+_PLAIN = Formatters()
 
 _VERBS = {
     ConfChangeType.ADD_NODE: "add voter",
@@ -41,18 +44,21 @@ class EntryView:
     content: Json
 
 
-def view_entry(entry: Entry, preview_bytes: int | None = None) -> EntryView:
+def view_entry(
+    entry: Entry, preview_bytes: int | None = None, formatters: Formatters = _PLAIN
+) -> EntryView:
     """Return how to show `entry`.
 
     Args:
         entry: any entry; one that cannot be decoded is shown as bytes, with what is wrong.
         preview_bytes: how many bytes of a proposal the words show at most; None: all.
+        formatters: what the program itself has to say of its proposals.
     """
     try:
         if entry.entry_type is not EntryType.NORMAL:
             return _view_change(entry)
         if not entry.context:
-            return _view_proposal(entry.data, preview_bytes)
+            return _view_proposal(entry.data, preview_bytes, formatters)
         if entry.context == EMPTY_PROPOSAL:
             return EntryView("normal", "(empty)", bytes_content(entry.data))
         return _view_command(entry)
@@ -86,9 +92,15 @@ def _as_text(data: bytes, *, complete: bool = True) -> str | None:
     return text if text.isprintable() else None
 
 
-def _view_proposal(data: bytes, preview_bytes: int | None) -> EntryView:
+def _view_proposal(data: bytes, preview_bytes: int | None, formatters: Formatters) -> EntryView:
     if not data:
         return EntryView("no-op", "first entry of a new leader", {})
+    told = formatters.entry(data)
+    if told is not None and told.fault:
+        words = f"not decoded ({told.fault}): {preview(data, preview_bytes)}"
+        return EntryView("normal", words, {**bytes_content(data), "decode_fault": told.fault})
+    if told is not None:
+        return EntryView("normal", told.words, {**bytes_content(data), "entry": told.words})
     return EntryView("normal", preview(data, preview_bytes), bytes_content(data))
 
 

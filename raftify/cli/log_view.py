@@ -11,6 +11,7 @@ from rich.cells import cell_len, set_cell_size
 
 from raftify.cli.console import make_console, print_json
 from raftify.cli.entries import view_entry
+from raftify.cli.formatters import Formatters
 from raftify.core.types import Entry
 from raftify.errors import Compacted, ConfigError
 from raftify.storage.log_archive import ArchiveReader
@@ -51,8 +52,11 @@ class Selection:
         return low, high
 
 
-def describe_logs(path: Path, selection: Selection, *, raw: bool) -> None:
+def describe_logs(path: Path, selection: Selection, *, raw: bool, formatters: Formatters) -> None:
     """Print the entries of the log at `path`, reading only as much as is being printed.
+
+    Args:
+        formatters: what the program whose log it is has to say of its entries.
 
     Raises:
         ConfigError: the selection makes no sense.
@@ -62,13 +66,15 @@ def describe_logs(path: Path, selection: Selection, *, raw: bool) -> None:
         low, high = selection.bounds(reader.first_index, reader.last_index)
         entries = _entries(reader, low, high)
         if raw:
-            _print_raw(entries)
+            _print_raw(entries, formatters)
         else:
-            shown = _print_table(entries, high, reader.hard_state.term)
+            shown = _print_table(entries, high, reader.hard_state.term, formatters)
             _print_end(shown, "the log", reader.first_index, reader.last_index)
 
 
-def describe_archive(path: Path, selection: Selection, *, raw: bool) -> None:
+def describe_archive(
+    path: Path, selection: Selection, *, raw: bool, formatters: Formatters
+) -> None:
     """Print the entries in the archive at `path`, as `describe_logs` does those of a log.
 
     Raises:
@@ -80,9 +86,9 @@ def describe_archive(path: Path, selection: Selection, *, raw: bool) -> None:
     low, high = selection.bounds(archive.first_index, archive.last_index)
     entries = archive.entries(low, high)
     if raw:
-        _print_raw(entries)
+        _print_raw(entries, formatters)
     else:
-        shown = _print_table(entries, high, 0)
+        shown = _print_table(entries, high, 0, formatters)
         _print_end(shown, "the archive", archive.first_index, archive.last_index)
 
 
@@ -100,9 +106,9 @@ def _entries(reader: LogReader, low: int, high: int) -> Iterator[Entry]:
             low = reader.first_index
 
 
-def _print_raw(entries: Iterator[Entry]) -> None:
+def _print_raw(entries: Iterator[Entry], formatters: Formatters) -> None:
     for entry in entries:
-        view = view_entry(entry)
+        view = view_entry(entry, None, formatters)
         print_json(
             {
                 "index": entry.index,
@@ -114,7 +120,7 @@ def _print_raw(entries: Iterator[Entry]) -> None:
         )
 
 
-def _print_table(entries: Iterator[Entry], high: int, term: int) -> int:
+def _print_table(entries: Iterator[Entry], high: int, term: int, formatters: Formatters) -> int:
     """Print a line for each entry, with room for indices below `high` and terms up to `term`.
 
     Returns how many there were.
@@ -133,7 +139,7 @@ def _print_table(entries: Iterator[Entry], high: int, term: int) -> int:
     )
     shown = 0
     for entry in entries:
-        view = view_entry(entry, words_width)
+        view = view_entry(entry, words_width, formatters)
         sys.stdout.write(
             f"{entry.index:>{index_width}}  {entry.term:>{term_width}}  "
             f"{view.kind:<{_KIND_WIDTH}}  {len(entry.data):>{_SIZE_WIDTH}}  "

@@ -12,11 +12,14 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from raftify.cli.formatters import EntryDecoder, Formatters, Machine, find_formatter
 from raftify.cli.log_view import Selection, describe_archive, describe_logs
 from raftify.cli.metadata_view import describe_metadata
 from raftify.cli.node_view import describe_node
 from raftify.cli.tls_options import add_tls_options, tls_of
 from raftify.errors import ConfigError, RaftifyError, StorageError
+
+PROGRAM = "raftify-cli"
 
 EXIT_FINE = 0
 EXIT_NO_ANSWER = 1
@@ -31,48 +34,70 @@ exit codes:
 """
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `raftify-cli` with `argv` (the process's own arguments if None); return its exit code."""
+def main(
+    argv: Sequence[str] | None = None,
+    *,
+    decoder: EntryDecoder | None = None,
+    machine: Machine | None = None,
+    prog: str = PROGRAM,
+) -> int:
+    """Run `raftify-cli` and return its exit code.
+
+    A program makes a CLI of its own by calling this with its own classes:
+
+        sys.exit(main(decoder=MyEntry, machine=MyStateMachine, prog="my-cli"))
+
+    Args:
+        argv: the arguments; those of the process if None.
+        decoder: the class of the program's entries, or a function from bytes to anything that
+            `str` shows well. `--decoder` on the command line comes first.
+        machine: the class of the program's state machine, a function that returns an empty one,
+            or a function from a snapshot's bytes. `--machine` comes first.
+        prog: what the program is called in its help and its complaints.
+    """
     try:
-        arguments = make_parser().parse_args(argv)
+        arguments = make_parser(prog).parse_args(argv)
     except SystemExit as end:  # argparse has said why, or shown its help
         return end.code if isinstance(end.code, int) else EXIT_USAGE
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Whatever the terminal's encoding lacks shows as '?' instead of ending the listing.
         sys.stdout.reconfigure(errors="replace")
     try:
-        run(arguments)
+        run(arguments, Formatters(decoder, machine))
         sys.stdout.flush()
     except (StorageError, ConfigError) as error:
-        return _fail(error, EXIT_USAGE)
+        return _fail(prog, error, EXIT_USAGE)
     except RaftifyError as error:
-        return _fail(error, EXIT_NO_ANSWER)
+        return _fail(prog, error, EXIT_NO_ANSWER)
     except BrokenPipeError:
         # Who reads the pipe has seen enough; what is still buffered must not be complained about.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        return _fail(error, EXIT_USAGE)
+        return _fail(prog, error, EXIT_USAGE)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return EXIT_FINE
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Do what the arguments ask for.
+def run(arguments: argparse.Namespace, formatters: Formatters) -> None:
+    """Do what the arguments ask for; what they do not name, `formatters` has.
 
     Raises:
         StorageError, ConfigError: the path or an argument is wrong.
         RaftifyError: the node did not answer.
     """
+    formatters = _formatters(arguments, formatters)
     match arguments.what:
         case "logs":
             selection = Selection(arguments.first, arguments.last, arguments.limit, arguments.tail)
             if arguments.archive is not None:
-                describe_archive(arguments.archive, selection, raw=arguments.raw)
+                describe_archive(
+                    arguments.archive, selection, raw=arguments.raw, formatters=formatters
+                )
             else:
-                describe_logs(arguments.path, selection, raw=arguments.raw)
+                describe_logs(arguments.path, selection, raw=arguments.raw, formatters=formatters)
         case "metadata":
-            describe_metadata(arguments.path, raw=arguments.raw)
+            describe_metadata(arguments.path, raw=arguments.raw, formatters=formatters)
         case _:
             asyncio.run(
                 describe_node(
@@ -85,14 +110,24 @@ def run(arguments: argparse.Namespace) -> None:
             )
 
 
-def make_parser() -> argparse.ArgumentParser:
+def _formatters(arguments: argparse.Namespace, own: Formatters) -> Formatters:
+    """Return the formatters that the arguments name, else those the program has."""
+    decoder, machine = own.decoder, own.machine
+    if getattr(arguments, "decoder", None) is not None:
+        decoder = find_formatter(arguments.decoder)
+    if getattr(arguments, "machine", None) is not None:
+        machine = find_formatter(arguments.machine)
+    return Formatters(decoder, machine)
+
+
+def make_parser(prog: str = PROGRAM) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="raftify-cli",
+        prog=prog,
         description="Look into the logs and the nodes of a raftify cluster. Changes nothing.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"raftify-cli {_version()}")
+    parser.add_argument("--version", action="version", version=f"{prog} {_version()}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     describe = commands.add_parser(
         "describe", help="show a log's entries, a log's metadata, or a running node"
@@ -116,6 +151,12 @@ def _add_logs(things: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     logs.add_argument("--from", dest="first", type=_index, metavar="INDEX", help="first to show")
     logs.add_argument("--to", dest="last", type=_index, metavar="INDEX", help="last to show")
+    logs.add_argument(
+        "--decoder",
+        metavar="MODULE:NAME",
+        help="show proposals as this class of entries does, or as what this function of bytes "
+        "returns; for example myapp.store:SetCommand",
+    )
     count = logs.add_mutually_exclusive_group()
     count.add_argument("--limit", type=_index, metavar="N", help="show the first N of them")
     count.add_argument("--tail", type=_index, metavar="N", help="show the last N of them")
@@ -124,6 +165,12 @@ def _add_logs(things: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def _add_metadata(things: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     metadata = _add(things, "metadata", "show whose log it is, its state and its membership")
     _add_path(metadata)
+    metadata.add_argument(
+        "--machine",
+        metavar="MODULE:NAME",
+        help="show the snapshot as this state machine does: its class, which is called without "
+        "arguments and restored, or a function of the snapshot's bytes",
+    )
 
 
 def _add_node(things: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -193,11 +240,11 @@ def _version() -> str:
         return "(not installed)"
 
 
-def _fail(error: Exception, code: int) -> int:
+def _fail(prog: str, error: Exception, code: int) -> int:
     with suppress(OSError):  # what was read before the fault comes before the fault
         sys.stdout.flush()
     text = " ".join(str(error).split())
-    print(f"raftify-cli: {text or type(error).__name__}", file=sys.stderr)
+    print(f"{prog}: {text or type(error).__name__}", file=sys.stderr)
     return code
 
 

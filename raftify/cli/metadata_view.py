@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from raftify.cli.console import bytes_text, facts_table, make_console, print_json, rows_table
+from raftify.cli.formatters import Formatters, Told
 from raftify.cli.membership_view import Json, membership_table, part
 from raftify.core.types import Snapshot
 from raftify.node.report import describe_membership
@@ -18,14 +19,21 @@ from raftify.storage.log_reader import LogReader
 _BLOCK_BYTES: Final = 512
 
 
-def describe_metadata(path: Path, *, raw: bool) -> None:
+def describe_metadata(path: Path, *, raw: bool, formatters: Formatters) -> None:
     """Print whose log it is, hard state, extent, snapshot, membership and sizes.
+
+    Args:
+        formatters: what the program whose log it is has to say of its snapshot.
 
     Raises:
         StorageError: there is no log at `path`, or it is damaged.
     """
     with LogReader.open(path) as reader:
         state = read_metadata(reader)
+        told = _told_of_snapshot(reader, formatters)
+    if told is not None:
+        state["state_machine"] = told.words if not told.fault else None
+        state["state_machine_fault"] = told.fault or None
     if raw:
         print_json(state)
     else:
@@ -54,6 +62,17 @@ def read_metadata(reader: LogReader) -> dict[str, object]:
         "known_incarnations": {str(i): name for i, name in reader.known_incarnations.items()},
         "files": _sizes_on_disk(reader.path),
     }
+
+
+def _told_of_snapshot(reader: LogReader, formatters: Formatters) -> Told | None:
+    """Return what the program's state machine says of the snapshot, if there is a file of one."""
+    snapshot = reader.snapshot
+    if formatters.machine is None or snapshot.is_empty():
+        return None
+    if not SnapshotDescriptor.decode(snapshot.data).file_id:
+        return None
+    with reader.open_snapshot() as file:
+        return formatters.snapshot(file)
 
 
 def _sizes_on_disk(directory: Path) -> dict[str, int]:
@@ -117,7 +136,15 @@ def _facts(state: Json) -> list[tuple[str, object]]:
         ("commit", state["commit"]),
         ("entries", f"{first} to {last} ({count})" if count else "none"),
         ("snapshot", _snapshot_text(snapshot)),
+        *_state_machine(state),
     ]
+
+
+def _state_machine(state: Json) -> list[tuple[str, object]]:
+    if "state_machine" not in state:
+        return []
+    fault = state["state_machine_fault"]
+    return [("state machine", f"cannot be shown: {fault}" if fault else state["state_machine"])]
 
 
 def _snapshot_text(snapshot: Json) -> str:
