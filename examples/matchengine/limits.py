@@ -25,8 +25,9 @@ class Limits:
     max_price: int = 1_000_000_000 * SCALE
     max_quantity: int = 1_000_000_000 * SCALE
     max_symbols: int = 10_000
-    #: In all books together. It bounds what one market order can sweep, and so its time.
-    max_open_orders: int = 200_000
+    #: In all books together. One market order can sweep them all, within half a second: that has
+    #: to stay well below the time after which followers miss a leader.
+    max_open_orders: int = 100_000
     #: Orders that are done and still known by their ids.
     finished_orders: int = 200_000
     trades_kept: int = 100_000

@@ -1,0 +1,49 @@
+"""One node under measurement, in a process of its own; it can put itself under load."""
+
+from __future__ import annotations
+
+import logging
+import zlib
+
+from examples.children import serve_commands
+from examples.joining import node_id_for, request_ticket, run_node
+from examples.matchengine.load import Load, run_load
+from examples.matchengine.machine import MatchMachine
+from raftify import Config, LmdbStorage, Raft
+
+logger = logging.getLogger("matchengine.bench")
+
+
+async def run(raft_addr: str, peer_addr: str | None, log_dir: str) -> None:
+    # Nothing of the log is kept behind a snapshot: whoever was away gets the snapshot.
+    config = Config(snapshot_keep_entries=0)
+    storage = LmdbStorage.create(log_dir, config, logger)
+    ticket = await request_ticket(storage, raft_addr, peer_addr, config, timeout=30.0)
+    machine = MatchMachine()
+    async with Raft.bootstrap(
+        node_id_for(storage, ticket), raft_addr, storage, machine, config, logger
+    ) as raft:
+        if ticket is not None:
+            await raft.join_cluster([ticket])
+
+        async def state() -> dict[str, object]:
+            engine = machine.engine
+            return {**raft.inspect(), "orders": engine.sequence, "trades": engine.tape.last}
+
+        async def load(*fields: int) -> list[float]:
+            return list(await run_load(raft.propose_many, Load(*fields)))
+
+        async def checksum() -> int:
+            """Of the whole state; only for when the load is over."""
+            return zlib.crc32(machine.snapshot())
+
+        async def snapshot() -> int:
+            return await raft.make_snapshot()
+
+        await serve_commands(
+            {"state": state, "load": load, "checksum": checksum, "snapshot": snapshot}
+        )
+
+
+if __name__ == "__main__":
+    run_node(run, description=__doc__)
