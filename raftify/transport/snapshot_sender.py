@@ -7,7 +7,7 @@ import logging
 import random
 import threading
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import BinaryIO, Final
@@ -26,12 +26,12 @@ from raftify.errors import (
 from raftify.transport.channel_options import open_channel, payload_limit
 from raftify.transport.handshake import is_accepted, peer_metadata
 from raftify.transport.interface import Handshake, PeerService
+from raftify.transport.snapshot_queue import SnapshotQueue
 from raftify.transport.status import (
     StreamEnded,
     describe,
     finish_writing,
     outcome_of,
-    settle,
     typed_error_in,
     write,
 )
@@ -42,13 +42,11 @@ from raftify.wire.framing import first_chunk
 
 #: A receiver that takes nothing for so long is given up.
 _STALL: Final = 15.0
-#: Seconds between a failure and the next snapshot to the same peer.
-_PAUSE_AFTER_FAILURE: Final = (0.3, 0.6)
 
 _Call = grpc.aio.StreamUnaryCall[pb.SnapshotChunk, pb.SnapshotReceipt | None]
 
 
-class SnapshotSender:
+class SnapshotSender(SnapshotQueue):
     """Sends snapshots: to every peer one at a time, to several peers at once."""
 
     def __init__(
@@ -60,69 +58,14 @@ class SnapshotSender:
         source: random.Random,
         logger: logging.Logger,
     ) -> None:
+        super().__init__(source)
         self._handshake = handshake
         self._config = config
         self._service = service
-        self._source = source
         self._logger = logger
-        self._addresses: Mapping[int, str] = {}
-        self._queued: dict[int, Message] = {}
-        self._sending: dict[int, Message] = {}
-        self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._closed = False
 
-    def update_addresses(self, addresses: Mapping[int, str]) -> None:
-        """Set who is where. What is under way to a peer that is gone, ends."""
-        for node_id, address in self._addresses.items():
-            if addresses.get(node_id) != address and node_id in self._tasks:
-                self._tasks[node_id].cancel()
-        self._addresses = dict(addresses)
-
-    def offer(self, message: Message) -> None:
-        """Send a MsgSnapshot; one that waits for the same peer already gives way to it.
-
-        `report_snapshot` of the service tells how it ended. If the same one is under way already,
-        nothing happens.
-        """
-        peer_id = message.to
-        if peer_id not in self._addresses:
-            self._service.report_snapshot(peer_id, success=False)
-            return
-        if _same(self._sending.get(peer_id), message):
-            return
-        self._queued[peer_id] = message
-        if peer_id not in self._tasks:
-            task = asyncio.get_running_loop().create_task(
-                self._empty_queue(peer_id), name=f"raftify-snapshot-to-{peer_id}"
-            )
-            self._tasks[peer_id] = task
-            task.add_done_callback(lambda _: self._on_done(peer_id))
-
-    async def close(self) -> None:
-        """End what is under way; nothing is reported any more."""
-        self._closed = True
-        self._queued.clear()
-        await settle(*self._tasks.values())
-
-    def _on_done(self, peer_id: int) -> None:
-        self._tasks.pop(peer_id, None)
-        left = self._queued.pop(peer_id, None)
-        cut_off = self._sending.pop(peer_id, None)
-        if self._closed:
-            return
-        if left is not None and peer_id in self._addresses:
-            self.offer(left)
-        elif cut_off is not None or left is not None:
-            self._service.report_snapshot(peer_id, success=False)
-
-    async def _empty_queue(self, peer_id: int) -> None:
-        while (message := self._queued.pop(peer_id, None)) is not None:
-            self._sending[peer_id] = message
-            success = await self._send(peer_id, message)
-            del self._sending[peer_id]
-            self._service.report_snapshot(peer_id, success=success)
-            if not success:
-                await asyncio.sleep(self._source.uniform(*_PAUSE_AFTER_FAILURE))
+    def _report(self, peer_id: int, *, success: bool) -> None:
+        self._service.report_snapshot(peer_id, success=success)
 
     async def _send(self, peer_id: int, message: Message) -> bool:
         """Send one snapshot; return whether it arrived."""
@@ -150,7 +93,7 @@ class SnapshotSender:
         return False
 
     async def _transfer(self, peer_id: int, message: Message, snapshot: Snapshot) -> int:
-        address = self._addresses[peer_id]
+        address = self.addresses[peer_id]
         async with AsyncExitStack() as stack:
             file = await self._open(snapshot)
             if file is not None:
@@ -288,7 +231,3 @@ class _SharedFile:
     def _close(self) -> None:
         with self._lock, suppress(OSError):
             self._file.close()
-
-
-def _same(one: Message | None, other: Message) -> bool:
-    return one is not None and one.term == other.term and one.snapshot == other.snapshot

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -15,6 +15,7 @@ from raftify.testing.simulation.network import Broken, Port, flip_bit
 from raftify.transport.arrivals import check_snapshot
 from raftify.transport.handshake import peer_metadata, read_handshake
 from raftify.transport.interface import PeerService
+from raftify.transport.snapshot_queue import SnapshotQueue
 from raftify.transport.snapshot_receiver import Arrival
 from raftify.wire import codec
 from raftify.wire import raft_service_pb2 as pb
@@ -24,79 +25,20 @@ from raftify.wire.framing import first_chunk, snapshot_message
 if TYPE_CHECKING:
     from raftify.testing.simulation.transport import SimulatedTransport
 
-_PAUSE_AFTER_FAILURE: Final = (0.3, 0.6)
 _CHUNK_BYTES: Final = 1 << 16
 _TAKEN: Final = b""
 
 
-class SnapshotCourier:
-    """Sends snapshots: to every peer one at a time, to several peers at once."""
+class SnapshotCourier(SnapshotQueue):
+    """Sends snapshots over the simulated network, in the order of the real transport."""
 
     def __init__(self, transport: SimulatedTransport) -> None:
+        super().__init__(transport.random)
         self._transport = transport
-        self._addresses: Mapping[int, str] = {}
-        self._queued: dict[int, Message] = {}
-        self._sending: dict[int, Message] = {}
-        self._tasks: dict[int, asyncio.Task[None]] = {}
         self._transfers = 0
-        self._closed = False
 
-    def update_addresses(self, addresses: Mapping[int, str]) -> None:
-        """Set who is where. What is under way to a peer that is gone, ends."""
-        for node_id, address in self._addresses.items():
-            if addresses.get(node_id) != address and node_id in self._tasks:
-                self._tasks[node_id].cancel()
-        self._addresses = dict(addresses)
-
-    def offer(self, message: Message) -> None:
-        """Send a MsgSnapshot; one that waits for the same peer already gives way to it."""
-        peer_id = message.to
-        if peer_id not in self._addresses:
-            self._transport.service.report_snapshot(peer_id, success=False)
-            return
-        under_way = self._sending.get(peer_id)
-        if under_way is not None and (under_way.term, under_way.snapshot) == (
-            message.term,
-            message.snapshot,
-        ):
-            return
-        self._queued[peer_id] = message
-        if peer_id not in self._tasks:
-            task = asyncio.get_running_loop().create_task(
-                self._empty_queue(peer_id), name=f"snapshot-to-{peer_id}"
-            )
-            self._tasks[peer_id] = task
-            task.add_done_callback(lambda _: self._on_done(peer_id))
-
-    async def close(self) -> None:
-        """End what is under way; nothing is reported any more."""
-        self._closed = True
-        self._queued.clear()
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _on_done(self, peer_id: int) -> None:
-        self._tasks.pop(peer_id, None)
-        left = self._queued.pop(peer_id, None)
-        cut_off = self._sending.pop(peer_id, None)
-        if self._closed:
-            return
-        if left is not None and peer_id in self._addresses:
-            self.offer(left)
-        elif cut_off is not None or left is not None:
-            self._transport.service.report_snapshot(peer_id, success=False)
-
-    async def _empty_queue(self, peer_id: int) -> None:
-        transport = self._transport
-        while (message := self._queued.pop(peer_id, None)) is not None:
-            self._sending[peer_id] = message
-            success = await self._send(peer_id, message)
-            del self._sending[peer_id]
-            transport.service.report_snapshot(peer_id, success=success)
-            if not success:
-                await asyncio.sleep(transport.random.uniform(*_PAUSE_AFTER_FAILURE))
+    def _report(self, peer_id: int, *, success: bool) -> None:
+        self._transport.service.report_snapshot(peer_id, success=success)
 
     async def _send(self, peer_id: int, message: Message) -> bool:
         """Send one snapshot; return whether it arrived."""
@@ -111,7 +53,7 @@ class SnapshotCourier:
         transport = self._transport
         assert message.snapshot is not None
         self._transfers += 1
-        transfer = _Transfer(transport, peer_id, self._addresses[peer_id], self._transfers)
+        transfer = _Transfer(transport, peer_id, self.addresses[peer_id], self._transfers)
         file = self._open(message)
         try:
             await transfer.send(first_chunk(message))
