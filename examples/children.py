@@ -20,6 +20,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+# Before gRPC is loaded: its handlers for forks run in a child that is about to become another
+# program, and now and then end it there without a word.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
 from raftify.errors import OutcomeUnknown, RaftifyError, Rejected
 
 #: A child that lost its parent ends with this.
