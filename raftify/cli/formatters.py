@@ -16,25 +16,12 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias, cast
 
 from raftify.errors import ConfigError
-from raftify.state_machine import (
-    AbstractLogEntry,
-    AbstractStateMachine,
-    StreamingStateMachine,
-)
+from raftify.node.telling import EntryDecoder, Told, decoding, reason_of, tell
+from raftify.state_machine import AbstractStateMachine, StreamingStateMachine
 
-#: The class of a program's entries, or a function that makes something to print of their bytes.
-EntryDecoder: TypeAlias = type[AbstractLogEntry] | Callable[[bytes], object]
 #: A state machine's class, something that returns an empty one, or a function as for entries:
 #: the first two are called without arguments and restored, the last gets a snapshot's bytes.
 Machine: TypeAlias = type[AbstractStateMachine] | Callable[[bytes], object]
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a formatter made of some bytes: words, or else why there are none."""
-
-    words: str = ""
-    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +33,17 @@ class Formatters:
 
     def __post_init__(self) -> None:
         """Raise ConfigError if one of them cannot be called."""
-        for name, value in (("decoder", self.decoder), ("machine", self.machine)):
-            if value is not None and not callable(value):
-                raise ConfigError(f"{name} is {value!r:.60}, no class and no function of bytes")
+        if self.decoder is not None:
+            decoding(self.decoder)
+        if self.machine is not None and not callable(self.machine):
+            raise ConfigError(f"machine is {self.machine!r:.60}, no class and no function of bytes")
 
     def entry(self, data: bytes) -> Told | None:
         """Return what the decoder makes of a proposal; None without a decoder."""
-        decoder = self.decoder
-        if decoder is None:
+        if self.decoder is None:
             return None
-        if isinstance(decoder, type) and issubclass(decoder, AbstractLogEntry):
-            decode: Callable[[bytes], object] = decoder.decode
-        else:
-            decode = cast("Callable[[bytes], object]", decoder)
-        return _told(lambda: decode(data))
+        decode = decoding(self.decoder)
+        return tell(lambda: decode(data))
 
     def snapshot(self, file: BinaryIO) -> Told | None:
         """Return what the state machine says of itself once it is restored from `file`.
@@ -67,7 +51,7 @@ class Formatters:
         None without a state machine. The file is read only if there is one.
         """
         machine = self.machine
-        return None if machine is None else _told(lambda: _restored(machine, file))
+        return None if machine is None else tell(lambda: _restored(machine, file))
 
 
 def find_formatter(name: str) -> Callable[[bytes], object]:
@@ -87,7 +71,7 @@ def find_formatter(name: str) -> Callable[[bytes], object]:
     try:
         found: object = importlib.import_module(module_name)
     except Exception as error:
-        raise ConfigError(f"cannot import {module_name}: {_reason(error)}") from error
+        raise ConfigError(f"cannot import {module_name}: {reason_of(error)}") from error
     for part in attribute.split("."):
         try:
             found = getattr(found, part)
@@ -96,26 +80,6 @@ def find_formatter(name: str) -> Callable[[bytes], object]:
     if not callable(found):
         raise ConfigError(f"{name} is {type(found).__name__}, no class and no function of bytes")
     return cast("Callable[[bytes], object]", found)
-
-
-def printable(text: str) -> str:
-    """Return `text` on one line, with nothing in it that could steer the terminal."""
-    line = " ".join(text.splitlines())
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
-
-
-def _told(make: Callable[[], object]) -> Told:
-    # A formatter is a stranger's code and meets bytes of any age: what it raises is told in the
-    # place of what it did not say, and the listing goes on.
-    try:
-        return Told(words=printable(str(make())))
-    except Exception as error:  # noqa: BLE001 - see above
-        return Told(fault=printable(_reason(error)))
-
-
-def _reason(error: Exception) -> str:
-    text = str(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _restored(machine: Machine, file: BinaryIO) -> object:

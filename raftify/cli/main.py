@@ -12,12 +12,13 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from raftify.cli.formatters import EntryDecoder, Formatters, Machine, find_formatter
+from raftify.cli.formatters import Formatters, Machine, find_formatter
 from raftify.cli.log_view import Selection, describe_archive, describe_logs
 from raftify.cli.metadata_view import describe_metadata
 from raftify.cli.node_view import describe_node
 from raftify.cli.tls_options import add_tls_options, tls_of
 from raftify.errors import ConfigError, RaftifyError, StorageError
+from raftify.node.telling import EntryDecoder
 
 PROGRAM = "raftify-cli"
 
@@ -106,6 +107,7 @@ def run(arguments: argparse.Namespace, formatters: Formatters) -> None:
                     cluster_id=arguments.cluster_id,
                     raw=arguments.raw,
                     tls=tls_of(arguments),
+                    formatters=formatters,
                 )
             )
 
@@ -151,12 +153,7 @@ def _add_logs(things: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     logs.add_argument("--from", dest="first", type=_index, metavar="INDEX", help="first to show")
     logs.add_argument("--to", dest="last", type=_index, metavar="INDEX", help="last to show")
-    logs.add_argument(
-        "--decoder",
-        metavar="MODULE:NAME",
-        help="show proposals as this class of entries does, or as what this function of bytes "
-        "returns; for example myapp.store:SetCommand",
-    )
+    _add_decoder(logs)
     count = logs.add_mutually_exclusive_group()
     count.add_argument("--limit", type=_index, metavar="N", help="show the first N of them")
     count.add_argument("--tail", type=_index, metavar="N", help="show the last N of them")
@@ -186,7 +183,17 @@ def _add_node(things: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     node.add_argument(
         "--cluster-id", default="", metavar="ID", help="refuse a node of any other cluster"
     )
+    _add_decoder(node)
     add_tls_options(node)
+
+
+def _add_decoder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--decoder",
+        metavar="MODULE:NAME",
+        help="show proposals as this class of entries does, or as what this function of bytes "
+        "returns; for example myapp.store:SetCommand",
+    )
 
 
 def _add(

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from raftify.cli.console import bytes_text, facts_table, make_console, print_json, rows_table
-from raftify.cli.formatters import Formatters, Told
+from raftify.cli.formatters import Formatters
 from raftify.cli.membership_view import Json, membership_table, part
 from raftify.core.types import Snapshot
 from raftify.node.report import describe_membership
+from raftify.node.telling import Told
 from raftify.records import SnapshotDescriptor
 from raftify.storage.log_reader import LogReader
 

@@ -7,12 +7,18 @@ from typing import Final
 from rich.console import Console
 
 from raftify.cli.console import facts_table, make_console, print_json, rows_table
-from raftify.cli.membership_view import Json, by_id, membership_table, part
+from raftify.cli.entries import view_entry
+from raftify.cli.formatters import Formatters
+from raftify.cli.membership_view import Json, by_id, membership_table, numbers, part
 from raftify.client import create_client
 from raftify.config import Config, TlsConfig
+from raftify.core.types import Entry, EntryType
+from raftify.node.report import with_decoded
 
 #: Characters of the state machine's own description that a table shows.
 LONGEST_STATE_MACHINE: Final = 600
+
+_PLAIN: Final = Formatters()
 
 _PROGRESS_COLUMNS = (
     ("matched", "matched"),
@@ -26,7 +32,13 @@ _PROGRESS_COLUMNS = (
 
 
 async def describe_node(
-    address: str, *, timeout: float, cluster_id: str, raw: bool, tls: TlsConfig | None = None
+    address: str,
+    *,
+    timeout: float,
+    cluster_id: str,
+    raw: bool,
+    tls: TlsConfig | None = None,
+    formatters: Formatters = _PLAIN,
 ) -> None:
     """Ask the node at `address` for its state and print it.
 
@@ -40,15 +52,18 @@ async def describe_node(
     ) as client:
         state = await client.debug_node()
     if raw:
+        if formatters.decoder is not None:
+            state = with_decoded(state, formatters.decoder)
         print_json(state)
     else:
-        show_node(make_console(), state)
+        show_node(make_console(), state, formatters)
 
 
-def show_node(console: Console, state: Json) -> None:
+def show_node(console: Console, state: Json, formatters: Formatters = _PLAIN) -> None:
     """Print a node's state; what a node of another version leaves out is shown as missing."""
     console.print(facts_table(f"Node {state.get('node_id', '?')}", _identity(state)))
     console.print(facts_table("Log", _log(state)))
+    _show_entries(console, state, formatters)
     console.print(membership_table(part(state.get("membership"))))
     progress = by_id(state.get("progress"))
     if progress:
@@ -59,6 +74,18 @@ def show_node(console: Console, state: Json) -> None:
         titles = ("id", *(title for _, title in _PROGRESS_COLUMNS))
         console.print(rows_table("Progress of each peer", titles, rows, numeric=3))
     console.print(facts_table("Work", _work(state)))
+
+
+def _show_entries(console: Console, state: Json, formatters: Formatters) -> None:
+    rows: list[tuple[object, ...]] = []
+    for entry in map(_entry, numbers(state.get("last_entries"))):
+        if entry is not None:
+            view = view_entry(entry, None, formatters)
+            words = _clipped(view.words)
+            rows.append((entry.index, entry.term, view.kind, len(entry.data), words))
+    if rows:
+        titles = ("index", "term", "type", "size", "data")
+        console.print(rows_table("Last entries", titles, rows, numeric=2))
 
 
 def _identity(state: Json) -> list[tuple[str, object]]:
@@ -89,6 +116,21 @@ def _log(state: Json) -> list[tuple[str, object]]:
             f"index {snapshot}, term {state.get('snapshot_term', '?')}" if snapshot else "none",
         ),
     ]
+
+
+def _entry(value: object) -> Entry | None:
+    """Return an entry of the description; None if it was too large to be in it."""
+    item = part(value)
+    try:
+        return Entry(
+            EntryType[str(item["type"]).upper()],
+            term=int(str(item["term"])),
+            index=int(str(item["index"])),
+            data=bytes.fromhex(str(item["data_hex"])),
+            context=bytes.fromhex(str(item["context_hex"])),
+        )
+    except (KeyError, ValueError):
+        return None
 
 
 def _work(state: Json) -> list[tuple[str, object]]:

@@ -8,7 +8,9 @@ from raftify.core.types import Message
 from raftify.errors import ConfigError
 from raftify.node.metrics import Metrics
 from raftify.node.raft_node import RaftNode
+from raftify.node.report import with_decoded
 from raftify.node.switches import Switches
+from raftify.node.telling import EntryDecoder
 from raftify.state_machine import AbstractStateMachine
 from raftify.storage.base import StableStorage
 from raftify.transport.arrivals import check_single
@@ -79,9 +81,22 @@ class Operation:
     def storage(self) -> StableStorage:
         return self._node.storage
 
-    def inspect(self) -> dict[str, object]:
-        """Return the node's inner state as plain values, for people and for tests."""
-        return self._node.report()
+    def inspect(self, *, decoder: EntryDecoder | None = None) -> dict[str, object]:
+        """Return the node's inner state as plain values, for people and for tests.
+
+        `state_machine` is what its `repr` says. Under `last_entries` are the last entries of the
+        log, with their bytes in hexadecimal unless there are too many.
+
+        Args:
+            decoder: the class of the program's log entries, or a function from bytes to anything
+                that `str` shows well: each proposal then has `entry`, its text, or `decode_fault`,
+                what the decoder raised.
+
+        Raises:
+            ConfigError: `decoder` is neither.
+        """
+        report = self._node.report()
+        return report if decoder is None else with_decoded(report, decoder)
 
     def metrics(self) -> Metrics:
         """Return what the node says of itself now: an immutable value, taken without waiting."""

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 from raftify.core.raw_node import RawNode
+from raftify.core.types import EntryType
+from raftify.errors import RaftifyError
 from raftify.node.core_task import CoreTask
 from raftify.node.inbox import Inbox
 from raftify.node.local_state import LocalState
+from raftify.node.telling import EntryDecoder, decoding, tell
 from raftify.peers import Membership
 from raftify.storage.base import StableStorage
+
+#: How many entries at the end of the log are shown, and up to how many bytes of each.
+LAST_ENTRIES: Final = 5
+_SHOWN_BYTES: Final = 4096
 
 
 def describe_node(
@@ -39,6 +49,7 @@ def describe_node(
         "applied": state.applied,
         "delivered": state.delivered,
         "persisted": raft.raft_log.persisted,
+        "last_entries": _last_entries(storage),
         "snapshot_index": snapshot.index,
         "snapshot_term": snapshot.term,
         "election_elapsed": raft.election_elapsed,
@@ -70,6 +81,55 @@ def describe_membership(membership: Membership) -> dict[str, object]:
         },
         "max_id": membership.max_id,
     }
+
+
+def _last_entries(storage: StableStorage) -> list[dict[str, object]]:
+    """Return the last entries that are on the disk; none if they cannot be read.
+
+    The bytes of one that is too large to be shown are left out.
+    """
+    end = storage.last_index() + 1
+    try:
+        entries = storage.entries(max(storage.first_index(), end - LAST_ENTRIES), end)
+    except RaftifyError:
+        return []  # a report tells what can be told, also of a broken disk
+    shown: list[dict[str, object]] = []
+    for entry in entries:
+        item: dict[str, object] = {
+            "index": entry.index,
+            "term": entry.term,
+            "type": entry.entry_type.name.lower(),
+            "size": len(entry.data),
+        }
+        if len(entry.data) + len(entry.context) <= _SHOWN_BYTES:
+            item |= {"data_hex": entry.data.hex(), "context_hex": entry.context.hex()}
+        shown.append(item)
+    return shown
+
+
+def with_decoded(report: dict[str, object], decoder: EntryDecoder) -> dict[str, object]:
+    """Return `report` with what `decoder` makes of each proposal among the last entries.
+
+    Raises:
+        ConfigError: `decoder` cannot be called.
+    """
+    decode = decoding(decoder)
+    listed = report.get("last_entries")
+    if not isinstance(listed, list):
+        return report  # a node of another version made it
+    return {
+        **report,
+        "last_entries": [_decoded(i, decode) if isinstance(i, dict) else i for i in listed],
+    }
+
+
+def _decoded(item: dict[str, object], decode: Callable[[bytes], object]) -> dict[str, object]:
+    data_hex = item.get("data_hex")
+    is_proposal = item.get("type") == EntryType.NORMAL.name.lower() and not item.get("context_hex")
+    if not is_proposal or not isinstance(data_hex, str) or not data_hex:
+        return item
+    told = tell(lambda: decode(bytes.fromhex(data_hex)))
+    return {**item, **({"decode_fault": told.fault} if told.fault else {"entry": told.words})}
 
 
 def _progress(raw: RawNode) -> dict[str, object]:

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from examples.memstore.store import HashStore, SetCommand
-from raftify.cli.formatters import EntryDecoder, Machine
+from raftify.cli.formatters import Machine
 from raftify.cli.main import EXIT_FINE, EXIT_USAGE, main
 from raftify.core.types import ConfState, Entry, HardState, Snapshot, SnapshotMetadata
+from raftify.node.telling import EntryDecoder
 from raftify.records import SnapshotDescriptor
 from raftify.storage.base import WriteBatch
 from tests.cli import own_program

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import io
+from typing import cast
 
 import pytest
 from rich.console import Console
 
+from raftify.cli.formatters import Formatters
 from raftify.cli.node_view import LONGEST_STATE_MACHINE, show_node
+from raftify.errors import ConfigError
+from raftify.node.report import with_decoded
+from tests.cli.own_program import Wish
 
+PLAIN = Formatters()
 LEADER: dict[str, object] = {
     "node_id": 1,
     "cluster_id": "default",
@@ -60,9 +66,9 @@ LEADER: dict[str, object] = {
 }
 
 
-def shown(state: dict[str, object], width: int = 80) -> str:
+def shown(state: dict[str, object], formatters: Formatters = PLAIN, *, width: int = 80) -> str:
     stream = io.StringIO()
-    show_node(Console(file=stream, width=width, markup=False, highlight=False), state)
+    show_node(Console(file=stream, width=width, markup=False, highlight=False), state, formatters)
     return stream.getvalue()
 
 
@@ -167,3 +173,42 @@ def test_a_huge_state_machine_is_clipped() -> None:
     text = shown({**LEADER, "state_machine": "x" * 1_000_000})
     assert text.count("x") < LONGEST_STATE_MACHINE + 100
     assert "--raw" in text
+
+
+def entry(index: int, data: bytes, **other: object) -> dict[str, object]:
+    """Return an entry as a node describes it."""
+    item = {"index": index, "term": 3, "type": "normal", "size": len(data)}
+    return {**item, "data_hex": data.hex(), "context_hex": "", **other}
+
+
+def test_the_last_entries_are_shown_as_the_program_shows_them() -> None:
+    entries = [
+        entry(118, Wish("rain").encode()),
+        entry(119, b"what?"),
+        {"index": 120, "term": 3, "type": "normal", "size": 1 << 20},
+        {"index": "of another version"},
+    ]
+    state = {**LEADER, "last_entries": entries}
+    assert "wish:rain" in shown(state)
+    told = shown(state, Formatters(Wish))
+    assert "wishes for rain" in told
+    assert "not decoded (ValueError: it begins with no" in told
+    assert "what?" in told
+
+
+def test_scripts_get_what_the_decoder_made_of_a_report() -> None:
+    listed = [
+        entry(118, Wish("rain").encode()),
+        entry(119, b"what?"),
+        entry(120, b"", type="conf_change_v2"),
+        {"index": 121, "type": "normal"},
+        7,
+    ]
+    report = with_decoded({"last_entries": listed}, Wish)
+    first, second, *rest = cast("list[dict[str, object]]", report["last_entries"])
+    assert first["entry"] == "wishes for rain"
+    assert str(second["decode_fault"]).startswith("ValueError: ")
+    assert rest == listed[2:]
+    assert with_decoded({"node_id": 1}, Wish) == {"node_id": 1}
+    with pytest.raises(ConfigError, match="no class and no function"):
+        with_decoded(report, 7)  # type: ignore[arg-type]
