@@ -13,7 +13,7 @@ import pytest
 from raftify.config import Config
 from raftify.core.types import HardState
 from raftify.errors import StorageError
-from raftify.storage import LmdbStorage, WriteBatch, lmdb_storage
+from raftify.storage import LmdbStorage, WriteBatch, record_storage
 from raftify.storage.medium import Transaction
 from tests.storage.making import IDENTITY, MEMBERS, make_entries
 
@@ -75,7 +75,7 @@ def test_a_read_between_a_commit_and_its_showing_waits(
 def test_a_commit_of_somebody_else_is_reported_in_the_end(
     storage: LmdbStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lmdb_storage, "_SHOWN_WITHIN", 0.01)
+    monkeypatch.setattr(record_storage, "_SHOWN_WITHIN", 0.01)
     with storage._env.writing() as txn:
         txn.put(b"foreign", b"value", db=storage._env.meta_db)
     with pytest.raises(StorageError, match="behind the back"):
