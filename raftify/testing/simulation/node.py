@@ -47,6 +47,9 @@ class WatchedNode(RaftNode):
     def write_hangs_for(self) -> float:
         return self._persister.stalled_for(asyncio.get_running_loop().time())
 
+    def silence_of(self, node_id: int) -> float | None:
+        return self._core.contacts.silent_for(node_id, asyncio.get_running_loop().time())
+
     def _on_applied(self, entries: Sequence[Entry], results: Sequence[bytes]) -> None:
         self._owner.watch_apply(entries, results)
         super()._on_applied(entries, results)
@@ -289,6 +292,13 @@ class SimulatedNode:
         if self.process is None or self.watched is None:
             return 0.0
         return self.process.run(self.watched.write_hangs_for)
+
+    def silence_of(self, node_id: int) -> float | None:
+        """Return the seconds, by its own clock, since it took a message of that node; None if it
+        never did."""
+        if self.process is None or self.watched is None:
+            return None
+        return self.process.run(self.watched.silence_of, node_id)
 
     def wipe(self) -> None:
         """Crash, and lose the disk: what starts on it now is another node."""

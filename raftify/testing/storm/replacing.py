@@ -19,6 +19,9 @@ from raftify.peers import Peers
 from raftify.testing.simulation.node import SimulatedNode
 from raftify.testing.storm.scene import Machine, Scene, name_of
 
+#: How long an empty disk runs under its old id.
+_OLD_ID_SECONDS = 3.0
+
 
 async def damage(scene: Scene, node: SimulatedNode, random: Random) -> None:
     """Let the disk of `node` be wiped, torn or changed. The node comes back as another one."""
@@ -74,7 +77,8 @@ async def come_back_under_the_old_id(scene: Scene, node: SimulatedNode) -> None:
         return
     finally:
         node.config = None
-    await asyncio.sleep(3)
+    await asyncio.sleep(_OLD_ID_SECONDS)
+    _demand_not_heard(scene, node, len(membership))
     if node.running:
         node.crash()
     elif not isinstance(node.failure, IncarnationMismatch | NodeRemoved) and not (
@@ -84,6 +88,22 @@ async def come_back_under_the_old_id(scene: Scene, node: SimulatedNode) -> None:
         scene.fail(f"{node} with an empty disk was not refused", node.failure)
     scene.ends[f"empty disk: {name_of(node.failure) if node.failure else 'no word'}"] += 1
     node.wipe()
+
+
+def _demand_not_heard(scene: Scene, node: SimulatedNode, members: int) -> None:
+    """Demand that no majority takes messages of `node`, which began anew just now.
+
+    Who joined later, and has never met the node with its old disk, cannot know better.
+    """
+    hearing = []
+    for other in scene.running():
+        machine = scene.machine(other)
+        silence = other.silence_of(node.id)
+        is_right = machine.odd_until < scene.now - _OLD_ID_SECONDS
+        if other is not node and is_right and silence is not None:
+            hearing += [other] if silence < _OLD_ID_SECONDS / 2 else []
+    if 2 * len(hearing) > members:
+        scene.fail(f"{hearing} take messages of {node}, whose disk was emptied")
 
 
 def _known_membership(scene: Scene, node: SimulatedNode) -> Peers | None:
