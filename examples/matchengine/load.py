@@ -44,8 +44,8 @@ async def run_load(propose_many: ProposeMany, load: Load) -> Done:
     Raises:
         LoadFailed: a command failed, or was refused for no good reason.
     """
-    flow = itertools.islice(order_flow(load.seed, f"s{load.seed}"), load.commands)
-    encoded = [command.encode() for command in flow]
+    # Not on the event loop: a leader that sends itself load has to send heartbeats, too.
+    encoded = await asyncio.to_thread(_encoded, load)
     batches = (encoded[at : at + load.batch] for at in range(0, len(encoded), load.batch))
     answers: list[bytes | RaftifyError] = []
     times: list[float] = []
@@ -61,8 +61,13 @@ async def run_load(propose_many: ProposeMany, load: Load) -> Done:
         for _ in range(load.in_flight):
             group.create_task(send_one_after_the_other())
     seconds = perf_counter() - started
-    _check(answers, load)
+    await asyncio.to_thread(_check, answers, load)
     return Done(load.commands / seconds, statistics.median(times) * 1000)
+
+
+def _encoded(load: Load) -> list[bytes]:
+    flow = itertools.islice(order_flow(load.seed, f"s{load.seed}"), load.commands)
+    return [command.encode() for command in flow]
 
 
 def _check(answers: Sequence[bytes | RaftifyError], load: Load) -> None:
