@@ -112,9 +112,15 @@ class _Reader:
         self._checksum = 0
 
     def raw(self, length: int) -> bytes:
-        data = self._file.read(length)
-        if len(data) != length:
-            raise ValueError("the snapshot ends too early")
+        """Return the next `length` bytes; a file may hand them out in smaller pieces."""
+        pieces = []
+        while length:
+            piece = self._file.read(length)
+            if not piece:
+                raise ValueError("the snapshot ends too early")
+            pieces.append(piece)
+            length -= len(piece)
+        data = b"".join(pieces)
         self._checksum = zlib.crc32(data, self._checksum)
         return data
 
@@ -125,7 +131,7 @@ class _Reader:
 
     def close(self) -> None:
         expected = _LENGTH.pack(self._checksum)
-        if self._file.read() != expected:
+        if self.raw(_LENGTH.size) != expected or self._file.read(1):
             raise ValueError("the snapshot is damaged: its checksum is another")
 
 
