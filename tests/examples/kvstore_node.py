@@ -103,14 +103,14 @@ class KvNode:
 
 
 @asynccontextmanager
-async def waiting_nodes(directory: Path, count: int) -> AsyncIterator[list[KvNode]]:
+async def waiting_nodes(directory: Path, count: int, *options: str) -> AsyncIterator[list[KvNode]]:
     """Nodes that run and have no cluster yet."""
     async with contextlib.AsyncExitStack() as stack:
         nodes = [
             await stack.enter_async_context(KvNode(directory / f"node-{n}", n))
             for n in range(1, count + 1)
         ]
-        await asyncio.gather(*(node.start() for node in nodes))
+        await asyncio.gather(*(node.start(*options) for node in nodes))
         yield nodes
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from http import HTTPStatus
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from starlette.routing import Route
 
+from examples.children import TOP
 from examples.kvstore.answers import REFUSALS, status_of
 from examples.kvstore.commands import Command
 from examples.kvstore.store import MOST_SESSIONS, MOST_VALUE, KvStore
-from raftify import errors
+from examples.kvstore.web import KvApi
+from raftify import Raft, errors
 from raftify.errors import OutcomeUnknown, RaftifyError, Rejected
 
 
@@ -123,6 +128,15 @@ def test_503_says_that_nothing_happened_and_504_that_it_may(kind: type[RaftifyEr
             HTTPStatus.CONFLICT,
             HTTPStatus.SERVICE_UNAVAILABLE,
         )
+
+
+def test_the_readme_lists_every_route() -> None:
+    text = (TOP / "examples" / "kvstore" / "README.md").read_text()
+    told = re.findall(r"^\| `(GET|POST) (/\S+)`", text, re.MULTILINE)
+    raft = Mock(spec=Raft)
+    routes = KvApi(raft, KvStore(), "a:1", "b:1").application().routes
+    there = [(method, r.path) for r in routes if isinstance(r, Route) for method in r.methods or ()]
+    assert sorted(told) == sorted(pair for pair in there if pair[0] != "HEAD")
 
 
 async def test_every_refusal_of_the_store_has_a_status() -> None:
