@@ -149,8 +149,10 @@ class RaftNode:
             state=self.state,
             transport=self._transport,
             leader=self.leader,
+            heard=self.whereabouts.heard,
             every_ticks=self.config.raft_config.election_tick,
             timeout=self.config.conf_change_request_timeout,
+            request_timeout=self.config.request_timeout,
             logger=self.logger,
         )
 

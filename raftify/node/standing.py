@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
-from raftify.core.types import INVALID_INDEX, Message, MessageType
-from raftify.errors import RaftifyError
+from raftify.core.types import INVALID_ID, INVALID_INDEX, Message, MessageType
+from raftify.errors import NotLeader, RaftifyError
 from raftify.node.config_changes import was_removed
 from raftify.node.leader_calls import LeaderCalls
 from raftify.node.local_state import LocalState
@@ -28,15 +29,19 @@ class Standing:
         state: LocalState,
         transport: Transport,
         leader: LeaderCalls,
+        heard: Callable[[int, str], None],
         every_ticks: int,
         timeout: float,
+        request_timeout: float,
         logger: logging.Logger,
     ) -> None:
         self._state = state
         self._transport = transport
         self._leader = leader
+        self._heard = heard
         self._every_ticks = every_ticks
         self._timeout = timeout
+        self._request_timeout = request_timeout
         self._logger = logger
         self._ticks = 0
         self._knocked = False
@@ -91,11 +96,33 @@ class Standing:
             ]
         )
 
+    async def _ask_for_the_leader(self, own: Peer) -> None:
+        """Ask the other members who leads, and where: it may have moved as well, and then neither
+        reaches the other. Whoever leads puts the new address into the membership at once."""
+        for node_id, peer in self._state.membership.peers.items():
+            if node_id == own.node_id:
+                continue
+            remote = self._transport.connect(peer.address, to_id=node_id)
+            try:
+                await remote.set_peers([own], timeout=self._request_timeout)
+            except NotLeader as error:
+                if error.leader_id in (INVALID_ID, own.node_id) or not error.leader_address:
+                    continue
+                self._heard(error.leader_id, error.leader_address)
+                self.call_everybody()
+            except RaftifyError:
+                continue
+            finally:
+                await remote.close()
+            return
+
     async def _announce(self, before: str) -> None:
         """Have the leader put this node's present address into the membership."""
         state = self._state
         peer = Peer(state.node_id, state.address)
         try:
+            if not state.leader_id:
+                await self._ask_for_the_leader(peer)
             await self._leader.call(
                 lambda leader, left: leader.set_peers([peer], timeout=left),
                 timeout=self._timeout,

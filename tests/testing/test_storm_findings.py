@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from contextlib import suppress
 
 from raftify.config import Config
 from raftify.core.types import ConfState
@@ -63,5 +65,30 @@ def test_a_learner_that_moved_is_found() -> None:
         await cluster.until(
             lambda: leader.raft.get_peers()[learner.id].address == f"{learner.name}:7001"
         )
+
+    simulate(scenario, machine=Store, config=Config(), timeout=120)
+
+
+def test_two_that_moved_at_once_find_each_other() -> None:
+    """Storm 233: a leader had moved while a follower was away, and the follower came back at
+    another address itself. Each called at the other's old address, and nobody introduced them."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        first, second, third = await cluster.start(3)
+        second.crash()
+        first.crash()
+        first.start(address=f"{first.name}:7001")
+        while not first.raft.is_leader():
+            with suppress(RaftifyError):  # there may be no leader yet, or it may not know enough
+                await third.raft.transfer_leader(first.id, timeout=5)
+            await asyncio.sleep(1)
+        # Only the third node hears where it is now.
+        await first.raft.propose(b'[1, ["put", "x", 1]]')
+        second.start(address=f"{second.name}:7002")
+        addresses = {f"{first.name}:7001", f"{second.name}:7002"}
+        await cluster.until(
+            lambda: addresses < {str(p.address) for p in first.raft.get_peers().values()}
+        )
+        await cluster.converge()
 
     simulate(scenario, machine=Store, config=Config(), timeout=120)
