@@ -22,6 +22,9 @@ _REFUSAL = (0.001, 0.01)
 #: Seconds until a sender gives up a connection over which nothing comes back.
 _SILENCE = (0.2, 2.0)
 
+#: A narrow link takes nothing more while this many seconds of packets wait for it.
+_MOST_WAITING = 2.0
+
 
 @dataclass(slots=True)
 class Conditions:
@@ -34,7 +37,8 @@ class Conditions:
         duplicate: chance that a batch of messages arrives twice.
         reorder: chance that a batch may be overtaken, or overtake.
         corrupt: chance that one bit of a packet is flipped.
-        bytes_per_second: how much it carries; what comes faster waits. None: any amount.
+        bytes_per_second: how much it carries; what comes faster waits, and is lost once too much
+            waits. None: any amount.
     """
 
     delay: float = 0.0003
@@ -56,6 +60,10 @@ class Link:
         self.cut = False
         self.busy_until = 0.0
         self.last_arrival = 0.0
+
+    def is_full(self, now: float) -> bool:
+        """Whether so much waits to be carried that nothing more is taken."""
+        return self.busy_until - now > _MOST_WAITING
 
     def travel(self, now: float, size: int, random: Random, *, ordered: bool = True) -> float:
         """Return for how many seconds a packet of `size` bytes that is sent now is under way."""
@@ -220,8 +228,9 @@ class SimulatedNetwork:
             self.note_lost(source.name, port.name, packet, "cut")
             return False
         conditions = link.conditions
-        if conditions.loss and random.random() < conditions.loss:
-            self.note_lost(source.name, port.name, packet, "loss")
+        full = link.is_full(loop.now)
+        if full or (conditions.loss and random.random() < conditions.loss):
+            self.note_lost(source.name, port.name, packet, "full" if full else "loss")
             return True
         copies = 1
         if conditions.duplicate and random.random() < conditions.duplicate:
@@ -315,8 +324,9 @@ class _Exchange:
             network.note_lost(source.name, port.name, packet, "cut")
             self._break("nothing comes back", network.silence(), sent=sent)
             return
-        if there.conditions.loss and network.random.random() < there.conditions.loss:
-            network.note_lost(source.name, port.name, packet, "loss")
+        full = there.is_full(network.loop.now)
+        if full or (there.conditions.loss and network.random.random() < there.conditions.loss):
+            network.note_lost(source.name, port.name, packet, "full" if full else "loss")
             self._break("the connection broke", network.silence(), sent=True)
             return
         self._port = port
@@ -339,6 +349,7 @@ class _Exchange:
         back = network.link(port.name, source.name)
         packet = network.note_sent(port.name, source.name, "answer")
         lost = back.conditions.loss and network.random.random() < back.conditions.loss
+        lost = lost or back.is_full(network.loop.now)
         if back.cut or lost:
             network.note_lost(port.name, source.name, packet, "cut" if back.cut else "loss")
             self._break("no answer came back", network.silence(), sent=True)
