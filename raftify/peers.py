@@ -31,10 +31,12 @@ class Address(str):
 
     @property
     def host(self) -> str:
+        """The part before the port; an IPv6 host keeps its brackets."""
         return self.rpartition(":")[0]
 
     @property
     def port(self) -> int:
+        """The port, from 1 to 65535."""
         return int(self.rpartition(":")[2])
 
     @classmethod
@@ -203,6 +205,7 @@ class Membership:
         return frozenset((*conf.voters, *conf.learners, *conf.voters_outgoing, *conf.learners_next))
 
     def is_member(self, node_id: int) -> bool:
+        """Say whether `node_id` is a voter or learner, also one that is being taken in or out."""
         return node_id in self.member_ids()
 
     def address_of(self, node_id: int) -> str:

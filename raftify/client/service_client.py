@@ -310,7 +310,11 @@ class RaftServiceClient:
     async def set_peers(
         self, peers: Iterable[Peer] | Mapping[int, str], *, timeout: float | None = None
     ) -> None:
-        """Tell the cluster that members are reached at other addresses now."""
+        """Tell the cluster that members are reached at other addresses now.
+
+        Raises:
+            ConfigError: one of them is no member.
+        """
         if isinstance(peers, Mapping):
             moved = [Peer(node_id, address) for node_id, address in peers.items()]
         else:
@@ -336,7 +340,11 @@ class RaftServiceClient:
     # -- one node ---------------------------------------------------------------------------
 
     async def debug_node(self, *, timeout: float | None = None) -> dict[str, object]:
-        """Return the inner state of the node at the client's (first) address itself."""
+        """Return the inner state of the node at the client's (first) address itself.
+
+        Raises:
+            MalformedMessage: what it answers is no description of a node.
+        """
         text = await self._on_node(lambda node, left: node.debug_node(timeout=left), timeout)
         try:
             state = json.loads(text)

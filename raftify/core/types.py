@@ -20,12 +20,16 @@ NO_LIMIT: Final = (1 << 64) - 1
 
 
 class EntryType(IntEnum):
+    """What an entry is: a proposal, or a configuration change in its old or its new form."""
+
     NORMAL = 0
     CONF_CHANGE = 1
     CONF_CHANGE_V2 = 2
 
 
 class MessageType(IntEnum):
+    """What a message is; some only a node tells itself (see `raftify.core.step`)."""
+
     HUP = 0
     BEAT = 1
     PROPOSE = 2
@@ -57,12 +61,20 @@ class Role(IntEnum):
 
 
 class ConfChangeType(IntEnum):
+    """What happens to one node: it becomes a voter, is removed, or becomes a learner."""
+
     ADD_NODE = 0
     REMOVE_NODE = 1
     ADD_LEARNER_NODE = 2
 
 
 class ConfChangeTransition(IntEnum):
+    """Whether a change goes through a joint configuration, and who ends that (thesis 4.3).
+
+    AUTO: through one if more than one voter changes, which is left by itself. IMPLICIT: through
+    one in any case, left by itself. EXPLICIT: through one that lasts until `leave_joint`.
+    """
+
     AUTO = 0
     IMPLICIT = 1
     EXPLICIT = 2
@@ -163,6 +175,8 @@ class Message:
 
 @dataclass(slots=True)
 class ConfChangeSingle:
+    """What happens to one node, as a part of a ConfChangeV2."""
+
     change_type: ConfChangeType = ConfChangeType.ADD_NODE
     node_id: int = 0
 

@@ -19,6 +19,7 @@ class Leadership:
         return self._node.state.is_leader
 
     def get_id(self) -> int:
+        """Return this node's id."""
         return self._node.state.node_id
 
     def get_leader_id(self) -> int:
@@ -86,6 +87,10 @@ class Leadership:
 
         The others elect one after an election timeout, this node included. To hand the office over
         without a pause use `transfer_leader`.
+
+        Raises:
+            DeadlineExceeded: the node did not come to it within `timeout` seconds; it may yet.
+            NodeStopped: the node is not running.
         """
         node = self._node
         await node.api.demote(timeout=seconds(timeout, node.config.request_timeout))
@@ -93,7 +98,12 @@ class Leadership:
     async def campaign(self, *, timeout: float | None = None) -> None:
         """Stand for election now, without waiting for the election timeout.
 
-        Returns when the campaign has begun; the votes decide.
+        Returns when the campaign has begun; the votes decide. On a leader nothing happens, nor on
+        a node that is no voter.
+
+        Raises:
+            DeadlineExceeded: the node did not come to it within `timeout` seconds; it may yet.
+            NodeStopped: the node is not running.
         """
         node = self._node
         await node.api.campaign(timeout=seconds(timeout, node.config.request_timeout))

@@ -78,6 +78,10 @@ class Members:
             retain: keep voters that are left out as learners, instead of removing them.
             force: promote learners however far they lag. Until they have caught up, commits may
                 have to wait for them.
+
+        Raises:
+            ConfigError, PendingConfChange, ConfChangeRejected, JoinRejected, NoLeader,
+            DeadlineExceeded, LeadershipLost: see `Members`.
         """
         loop = asyncio.get_running_loop()
         timeout = seconds(timeout, self._node.config.conf_change_request_timeout)
@@ -161,7 +165,12 @@ class Members:
         *,
         timeout: float | None = None,
     ) -> Membership:
-        """Add one member; see `add_peers`."""
+        """Add one member; see `add_peers`.
+
+        Raises:
+            ConfigError, PendingConfChange, ConfChangeRejected, JoinRejected, NoLeader,
+            DeadlineExceeded, LeadershipLost: see `Members`.
+        """
         peers = Peers([Peer(node_id, address, initial_role=role)])
         return await self.add_peers(peers, timeout=timeout)
 
@@ -171,6 +180,10 @@ class Members:
         """Add several members in one change, voters unless their role says learner.
 
         Nodes join by themselves with `join_cluster`; this is for whoever knows them beforehand.
+
+        Raises:
+            ConfigError, PendingConfChange, ConfChangeRejected, JoinRejected, NoLeader,
+            DeadlineExceeded, LeadershipLost: see `Members`.
         """
         wanted = peers if isinstance(peers, Peers) else Peers(peers)
         learners = [p for p in wanted.values() if p.initial_role is InitialRole.LEARNER]
@@ -204,6 +217,10 @@ class Members:
             change: what to add, demote or remove.
             peers: with a `change`, the addresses of the nodes that are new.
             force: promote learners however far they lag.
+
+        Raises:
+            ConfigError, PendingConfChange, ConfChangeRejected, JoinRejected, NoLeader,
+            DeadlineExceeded, LeadershipLost: see `Members`.
         """
         if change is None:
             change = conf_change(
@@ -225,7 +242,13 @@ class Members:
         )
 
     async def leave_joint(self, *, timeout: float | None = None) -> Membership:
-        """Leave a joint configuration that was entered explicitly (thesis 4.3)."""
+        """Leave a joint configuration that was entered explicitly (thesis 4.3).
+
+        Where there is none nothing happens.
+
+        Raises:
+            PendingConfChange, NoLeader, DeadlineExceeded, LeadershipLost: see `Members`.
+        """
         return await self.change_config(ConfChangeV2(), timeout=timeout)
 
     def get_peers(self) -> Peers:

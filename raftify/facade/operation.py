@@ -23,7 +23,14 @@ class Operation:
     _node: RaftNode
 
     async def make_snapshot(self, *, timeout: float | None = None) -> int:
-        """Take a snapshot of this node's state machine now; return the index it covers."""
+        """Take a snapshot of this node's state machine now; return the index it covers.
+
+        Raises:
+            SnapshotTemporarilyUnavailable: the membership is just changing, or a snapshot is being
+                received; try again.
+            DeadlineExceeded: it was not done within `timeout` seconds; it goes on.
+            NodeStopped: the node is not running.
+        """
         node = self._node
         timeout = seconds(timeout, node.config.snapshot_timeout)
         return await node.api.create_snapshot(timeout=timeout)
@@ -79,6 +86,7 @@ class Operation:
         return self._node.state_machine
 
     def storage(self) -> StableStorage:
+        """Return this node's store, to be read only: the node alone writes to it."""
         return self._node.storage
 
     def inspect(self, *, decoder: EntryDecoder | None = None) -> dict[str, object]:

@@ -13,6 +13,8 @@ from raftify.storage.base import StoreIdentity
 
 
 class RunningState(StrEnum):
+    """Where a node is between `bootstrap` and its end; the last two are final."""
+
     NEW = "new"
     STARTING = "starting"
     RUNNING = "running"

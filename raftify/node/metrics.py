@@ -67,10 +67,12 @@ class Metrics:
 
     @property
     def is_leader(self) -> bool:
+        """Whether this node runs and believes to lead."""
         return self.role is Role.LEADER and self.running_state is RunningState.RUNNING
 
     @property
     def has_ended(self) -> bool:
+        """Whether the node runs no more, and never will again."""
         return self.running_state in (RunningState.STOPPED, RunningState.FAILED)
 
 

@@ -62,19 +62,36 @@ class StableStorage(ABC):
         """Return the latest membership written (empty while the store is new or joining)."""
 
     @abstractmethod
-    def initial_state(self) -> RaftState: ...
+    def initial_state(self) -> RaftState:
+        """Return the hard state and the configuration as of what was written last."""
 
     @abstractmethod
-    def entries(self, low: int, high: int, max_size_bytes: int | None = None) -> list[Entry]: ...
+    def entries(self, low: int, high: int, max_size_bytes: int | None = None) -> list[Entry]:
+        """Return the entries of `[low, high)`, as many as have up to `max_size_bytes` together.
+
+        At least one is returned if the range is not empty, however large it is.
+
+        Raises:
+            Compacted: `low` is below `first_index()`.
+            Unavailable: `high` is above `last_index() + 1`.
+        """
 
     @abstractmethod
-    def term(self, index: int) -> int: ...
+    def term(self, index: int) -> int:
+        """Return the term of the entry at `index`, which may be `first_index() - 1`.
+
+        Raises:
+            Compacted: `index` is below that.
+            Unavailable: `index` is above `last_index()`.
+        """
 
     @abstractmethod
-    def first_index(self) -> int: ...
+    def first_index(self) -> int:
+        """Return the index of the first entry, or the one that the first entry will have."""
 
     @abstractmethod
-    def last_index(self) -> int: ...
+    def last_index(self) -> int:
+        """Return the index of the last entry; `first_index() - 1` if there is none."""
 
     @abstractmethod
     def snapshot(self, request_index: int, to: int) -> Snapshot:

@@ -87,7 +87,7 @@ RAFT: Final[Table] = {
     "send_message": {"message": "message", "timeout": "timeout"},
     "state_machine": {},
     "storage": {},
-    "inspect": {},
+    "inspect": {"decoder": "decoder"},
     "metrics": {},
     "watch": {"interval": "interval"},
     "wait": _TIMED,

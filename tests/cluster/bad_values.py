@@ -142,6 +142,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     "callback": Kind(print, (None, 7, "start", [])),
     "stop": Kind(None, (7, "stop", [])),
+    "decoder": Kind(None, (7, "mine:Entry", [])),
     "addresses": Kind(
         "127.0.0.1:9", (None, 7, b"a:1", [7], [None], Anything()), empty=("", [], [""]),
         oversized=("a" * 10_000 + ":1",), hostile=("nowhere", ["a:1", "b"], _SURROGATE + ":1"),
