@@ -1,4 +1,4 @@
-"""docs/storage.md and docs/operations.md: their snippets run, and their tables are complete."""
+"""docs/storage.md, and the rescue of docs/operations.md: what they show works; tables are complete."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def test_a_cluster_is_rescued_as_the_page_says(
     monkeypatch.chdir(tmp_path)
     machine = Tally()
     (tmp_path / "rescued.snapshot").write_bytes(b'[["old"], {"old": 1}]')
-    [(_, code)] = snippets("operations.md")
+    [code] = [code for _, code in snippets("operations.md") if "bootstrap_from_snapshot" in code]
     namespace: dict[str, object] = {
         "Config": Config, "Raft": Raft, "LmdbStorage": LmdbStorage, "machine": machine,
     }  # fmt: skip
@@ -84,7 +84,6 @@ def test_the_tables_name_every_broken_one_and_its_case() -> None:
     assert f"same for {len(machines.BROKEN)} state machines" in text
 
 
-@pytest.mark.parametrize("page", ["storage.md", "operations.md"])
-def test_snippets_are_python(page: str) -> None:
-    for _, code in snippets(page):
+def test_snippets_are_python() -> None:
+    for _, code in snippets("storage.md"):
         ast.parse(code)
