@@ -41,8 +41,8 @@ class Operator:
             return self._replace
         return self.random.choice([
             self._grow, self._grow, self._add_learner, self._promote, self._promote, self._demote,
-            self._shrink, self._shrink, self._leave, self._replace_all, self._joint, self._damage,
-            self._damage,
+            self._shrink, self._shrink, self._leave, self._two_at_once, self._two_at_once,
+            self._replace_all, self._joint, self._damage, self._damage,
         ])  # fmt: skip
 
     async def _one(self, change: Callable[[], Awaitable[None]]) -> None:
@@ -134,6 +134,14 @@ class Operator:
             # A process that somebody else ended meanwhile may not have left before.
             if (node.last_end, node.incarnation, machine.stops) == (STOP, incarnation, stops):
                 await self._demand_removed({node_id})
+
+    async def _two_at_once(self) -> None:
+        """Ask for two changes at the same time: one has to wait, or is refused."""
+        changes = self.random.sample([self._grow, self._promote, self._demote, self._shrink], 2)
+        answers = await asyncio.gather(*(one() for one in changes), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
 
     async def _replace_all(self) -> None:
         """Let new machines take the place of some or all voters in one joint change."""
