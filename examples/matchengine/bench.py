@@ -91,26 +91,37 @@ async def measure_cluster(
     Raises:
         LoadFailed: an answer was wrong, or the nodes' states differ at the end.
     """
-    found: dict[Scenario, list[Done]] = {scenario: [] for scenario in SCENARIOS}
     async with Children() as children:
         cluster = ProcessCluster(children, work, "examples.matchengine.bench_node")
-        await cluster.form()
-        leader = cluster.running[leader_of(await cluster.states())]
-        seeds = itertools.count(1)
-        async with create_client(list(cluster.addresses.values())) as client:
-            for number in range(rounds + 1):
-                for scenario in SCENARIOS:
-                    count = max(scenario.batch, round(commands * scenario.part))
-                    load = Load(next(seeds), count, scenario.batch, scenario.in_flight)
-                    if scenario.source == "client":
-                        done = await run_load(client.propose_many, load)
-                    else:
-                        done = Done(*await leader.call("load", *load, timeout=300.0))
-                    if number:  # the first round warms up
-                        found[scenario].append(done)
-                        say(f"round {number}: {scenario.name}: {done.per_second:,.0f}/s")
-        await check_alike(cluster)
-        await cluster.quit()
+        try:
+            return await measure_formed(cluster, commands, rounds, say)
+        except (ChildFailed, NotInTime, LoadFailed):
+            for name, lines in cluster.log_tails().items():
+                say("\n".join((f"--- {name}", *lines)))
+            raise
+
+
+async def measure_formed(
+    cluster: ProcessCluster, commands: int, rounds: int, say: Callable[[str], None]
+) -> dict[Scenario, list[Done]]:
+    found: dict[Scenario, list[Done]] = {scenario: [] for scenario in SCENARIOS}
+    await cluster.form()
+    leader = cluster.running[leader_of(await cluster.states())]
+    seeds = itertools.count(1)
+    async with create_client(list(cluster.addresses.values())) as client:
+        for number in range(rounds + 1):
+            for scenario in SCENARIOS:
+                count = max(scenario.batch, round(commands * scenario.part))
+                load = Load(next(seeds), count, scenario.batch, scenario.in_flight)
+                if scenario.source == "client":
+                    done = await run_load(client.propose_many, load)
+                else:
+                    done = Done(*await leader.call("load", *load, timeout=300.0))
+                if number:  # the first round warms up
+                    found[scenario].append(done)
+                    say(f"round {number}: {scenario.name}: {done.per_second:,.0f}/s")
+    await check_alike(cluster)
+    await cluster.quit()
     return found
 
 
@@ -158,7 +169,7 @@ def main() -> int:
     """Return the exit code: 0, or 1 if a measurement failed."""
     parser = argparse.ArgumentParser(prog="python -m examples.matchengine.bench")
     parser.add_argument("--rounds", type=int, default=5, help="rounds to take the median of")
-    parser.add_argument("--commands", type=int, default=20_000, help="in one round")
+    parser.add_argument("--commands", type=int, default=10_000, help="in one round")
     parser.add_argument("--quick", action="store_true", help="a short round: does it run at all?")
     parser.add_argument(
         "--dir", type=Path, default=TOP, help="where the logs lie meanwhile (default: here)"

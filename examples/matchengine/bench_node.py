@@ -9,14 +9,15 @@ from examples.children import serve_commands
 from examples.joining import node_id_for, request_ticket, run_node
 from examples.matchengine.load import Load, run_load
 from examples.matchengine.machine import MatchMachine
-from raftify import Config, LmdbStorage, Raft
+from raftify import Config, LmdbStorage, Raft, RaftConfig
 
 logger = logging.getLogger("matchengine.bench")
 
 
 async def run(raft_addr: str, peer_addr: str | None, log_dir: str) -> None:
     # Nothing of the log is kept behind a snapshot: whoever was away gets the snapshot.
-    config = Config(snapshot_keep_entries=0)
+    # Five seconds of silence until an election: on a busy machine it would void the measurement.
+    config = Config(snapshot_keep_entries=0, raft_config=RaftConfig(election_tick=50))
     storage = LmdbStorage.create(log_dir, config, logger)
     ticket = await request_ticket(storage, raft_addr, peer_addr, config, timeout=30.0)
     machine = MatchMachine()

@@ -1,6 +1,8 @@
-"""Short ways to write orders, and strategies that make commands which meet each other often."""
+"""Short ways to write orders, commands that meet each other often, and waiting for a node."""
 
 from __future__ import annotations
+
+import asyncio
 
 from hypothesis import strategies as st
 
@@ -42,3 +44,11 @@ _PLACES = st.builds(
 COMMANDS: st.SearchStrategy[list[Command]] = st.lists(
     st.one_of(_PLACES, _PLACES, _PLACES, _IDS.map(CancelOrder)), min_size=1, max_size=80
 )
+
+
+async def answers_http(node: asyncio.subprocess.Process) -> None:
+    """Wait until a node's program says that it answers."""
+    assert node.stdout is not None
+    async with asyncio.timeout(60):
+        while b"answers HTTP" not in (line := await node.stdout.readline()):
+            assert line, "the node ended before it answered"

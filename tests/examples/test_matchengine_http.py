@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +17,7 @@ from examples.matchengine.bodies import BadOrder, read_json, read_order, read_or
 from examples.matchengine.engine import Engine
 from examples.matchengine.orders import Kind, PlaceOrder, Side
 from examples.matchengine.questions import answer_question, ask, encode_question
-from tests.examples.matchengine_orders import buy, sell
+from tests.examples.matchengine_orders import answers_http, buy, sell
 from tests.examples.processes import program
 
 GOOD = {"id": "x", "symbol": "AB", "side": "buy", "type": "limit", "price": "1", "quantity": "2"}
@@ -146,10 +145,7 @@ async def one_node(directory: Path) -> AsyncIterator[Node]:
         "-m", "examples.matchengine", "--raft-addr", raft_addr, "--http-addr", http_addr,
         "--log-dir", str(directory / "log"),
     ) as process:  # fmt: skip
-        assert process.stdout is not None
-        async with asyncio.timeout(60):
-            while b"answers HTTP" not in (line := await process.stdout.readline()):
-                assert line, "the node ended before it answered"
+        await answers_http(process)
         timeout = aiohttp.ClientTimeout(total=60)
         async with aiohttp.ClientSession(timeout=timeout) as session:
             yield Node(session, http_addr)
