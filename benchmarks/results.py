@@ -20,6 +20,9 @@ ELSEWHERE = (
 )
 
 
+_PROPOSALS_AXIS = "source of the proposals, and how many are in flight"
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """Where the proposals come from, and how many are under way at once."""
@@ -126,7 +129,7 @@ def _plot(results: Results, path: Path) -> bool:
         from matplotlib.figure import Figure  # noqa: PLC0415  # optional
     except ImportError:
         return False
-    names = [s.name.replace(", ", "\n") for s in results.rounds]
+    names = [f"{s.source}\n{s.in_flight:,}" for s in results.rounds]
     middles = [Round.median(rounds) for rounds in results.rounds.values()]
     places = range(len(names))
     figure = Figure(figsize=(11, 4.5), layout="constrained")
@@ -134,8 +137,15 @@ def _plot(results: Results, path: Path) -> bool:
     rates, times = figure.subplots(1, 2)
     bars = rates.bar(places, [m.writes_per_second for m in middles], color="#2a6f97")
     rates.bar_label(bars, fmt="{:,.0f}")
-    rates.set(yscale="log", title="Writes per second, synced to disk", xticks=places)
+    rates.set(
+        yscale="log",
+        title="Throughput, synced to disk",
+        xticks=places,
+        xlabel=_PROPOSALS_AXIS,
+        ylabel="writes per second",
+    )
     rates.set_xticklabels(names)
+    rates.margins(y=0.1)
     for shift, name, values in (
         (-0.2, "p50", [m.p50_ms for m in middles]),
         (0.2, "p99", [m.p99_ms for m in middles]),
@@ -144,8 +154,15 @@ def _plot(results: Results, path: Path) -> bool:
         times.bar_label(bars, fmt="{:.1f}", fontsize=8)
     floor = results.baseline.lmdb_commit_ms + results.baseline.stream_round_trip_ms
     times.axhline(floor, color="black", linestyle=":", label="one commit + one round trip")
-    times.set(yscale="log", title="Time until propose returns, ms", xticks=places)
+    times.set(
+        yscale="log",
+        title="Time until propose returns",
+        xticks=places,
+        xlabel=_PROPOSALS_AXIS,
+        ylabel="milliseconds",
+    )
     times.set_xticklabels(names)
+    times.margins(y=0.1)
     figure.legend(loc="outside lower right", ncols=3)
     figure.savefig(path, dpi=120)
     return True

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 import tempfile
 import time
@@ -137,7 +138,11 @@ class Story:
 
 
 async def run(console: Console, directory: Path) -> bool:
-    """Play the demonstration; return whether all that must hold did."""
+    """Play the demonstration; return whether all that must hold did. SIGTERM cancels it."""
+    task = asyncio.current_task()
+    assert task is not None
+    # Without this the process would end at once, and leave its directory behind.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     began = time.monotonic()
     async with Children() as children:
         cluster = ProcessCluster(children, directory, "examples.demo.node")
@@ -158,18 +163,42 @@ async def run(console: Console, directory: Path) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m examples.demo", description=__doc__)
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep logs and stores in DIR")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="keep logs and stores in DIR, new or empty"
+    )
     arguments = parser.parse_args()
+    if arguments.keep is not None:
+        fault = prepare(arguments.keep)
+        if fault:
+            parser.error(f"--keep: {fault}")
     console = Console()
     try:
         if arguments.keep is not None:
-            arguments.keep.mkdir(parents=True, exist_ok=True)
             return 0 if asyncio.run(run(console, arguments.keep.resolve())) else 1
         with tempfile.TemporaryDirectory(prefix="raftify-demo-") as directory:
             return 0 if asyncio.run(run(console, Path(directory))) else 1
     except KeyboardInterrupt:
         console.print("ended by Ctrl-C; no process is left behind")
         return 130
+    except asyncio.CancelledError:
+        console.print("ended by SIGTERM; no process is left behind")
+        return 143
+
+
+def prepare(directory: Path) -> str:
+    """Make `directory` if need be; return why it cannot be used, or an empty text.
+
+    Stores of an earlier demonstration would go on as the members they were, at ports of the past.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if any(directory.iterdir()):
+            return f"{directory} is not empty; name a new directory, or remove what is in it"
+    except FileExistsError:
+        return f"{directory} is a file; name a directory"
+    except OSError as error:
+        return f"cannot use {directory}: {error.strerror}"
+    return ""
 
 
 if __name__ == "__main__":

@@ -13,6 +13,9 @@ from examples.demo.audit import Finding
 from examples.demo.writers import History
 from examples.process_cluster import NodeState
 
+#: Below so many columns the table of nodes does without processes and ports.
+_WIDE_COLUMNS = 78
+
 BARS = " ▁▂▃▄▅▆▇█"
 
 
@@ -20,19 +23,22 @@ def show_nodes(
     console: Console, states: Mapping[int, NodeState | None], pids: Mapping[int, int]
 ) -> None:
     """Print one row per node; None stands for a node that is not running."""
-    table = Table(box=box.ROUNDED)
-    for heading in ("node", "process", "port", "role"):
-        table.add_column(heading)
+    wide = console.width >= _WIDE_COLUMNS
+    table = Table(box=box.ROUNDED, pad_edge=wide)
+    for heading in ("node", "process", "port", "role") if wide else ("node", "role"):
+        table.add_column(heading, no_wrap=True)
     for heading in ("term", "committed", "applied", "writes"):
         table.add_column(heading, justify="right")
+    where: tuple[str, ...]
     for node_id, state in sorted(states.items()):
         if state is None:
-            table.add_row(str(node_id), "-", "-", Text("killed", "bold red"))
+            where = ("-", "-") if wide else ()
+            table.add_row(str(node_id), *where, Text("killed", "bold red"))
             continue
+        where = (str(pids[node_id]), str(state["address"]).rpartition(":")[2]) if wide else ()
         table.add_row(
-            str(node_id), str(pids[node_id]), str(state["address"]).rpartition(":")[2],
-            _role(state), str(state["term"]), f"{state['committed']:,}", f"{state['applied']:,}",
-            f"{state['writes']:,}",
+            str(node_id), *where, _role(state), str(state["term"]),
+            f"{state['committed']:,}", f"{state['applied']:,}", f"{state['writes']:,}",
         )  # fmt: skip
     console.print(table)
 

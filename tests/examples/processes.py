@@ -21,8 +21,11 @@ needs_proc = pytest.mark.skipif(
 
 
 @asynccontextmanager
-async def program(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run `python arguments...`; it is killed if it still runs at the end."""
+async def program(*arguments: str, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run `python arguments...`; it is killed if it still runs at the end.
+
+    What is given by name goes into its environment.
+    """
     # Where the tests were started in the background SIGINT is ignored, and a child would inherit
     # that; a signal that is handled here has its default action there.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -30,7 +33,7 @@ async def program(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
         process = await asyncio.create_subprocess_exec(
             sys.executable, *arguments,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=TOP,
-            env={**os.environ, "COLUMNS": "120"},
+            env={**os.environ, "COLUMNS": "120", **environment},
         )  # fmt: skip
     finally:
         signal.signal(signal.SIGINT, before)

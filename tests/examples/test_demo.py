@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 
+from examples.demo.__main__ import main, prepare
 from examples.demo.audit import audit
 from examples.demo.writers import History
 from tests.examples.processes import ended, needs_proc, processes_of, program
@@ -16,6 +18,10 @@ NODES = (1, 2, 3)
 
 def history(acknowledged: list[str], unknown: list[str] | None = None) -> History:
     return History(acknowledged=acknowledged, unknown=unknown or [])
+
+
+def names_in(directory: Path) -> list[str]:
+    return [path.name for path in directory.iterdir()]
 
 
 def verdict(history: History, *counts: dict[str, int]) -> list[bool]:
@@ -82,7 +88,7 @@ async def test_the_demonstration_succeeds_and_leaves_no_process(tmp_path: Path) 
 @pytest.mark.timeout(120)
 @needs_proc
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -15), (signal.SIGKILL, -9)]
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
 )
 async def test_no_node_outlives_a_demonstration_that_was_ended(
     tmp_path: Path, number: signal.Signals, code: int
@@ -99,3 +105,41 @@ async def test_no_node_outlives_a_demonstration_that_was_ended(
     assert demo.returncode == code
     await ended(nodes, timeout=10.0)
     assert processes_of(tmp_path) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@needs_proc
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_demonstration_that_was_ended_leaves_no_directory(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    async with program("-m", "examples.demo", TMPDIR=str(tmp_path)) as demo:
+        assert demo.stdout is not None
+        async for line in demo.stdout:
+            if b"node 1 founds a cluster" in line:
+                break
+        assert [name[:13] for name in names_in(tmp_path)] == ["raftify-demo-"]
+        demo.send_signal(number)
+        await demo.communicate()
+    assert names_in(tmp_path) == []
+
+
+def test_a_directory_to_keep_is_new_or_empty(tmp_path: Path) -> None:
+    assert prepare(tmp_path / "new" / "deep") == ""
+    assert prepare(tmp_path / "new" / "deep") == ""
+    assert "not empty" in prepare(tmp_path / "new")
+    (tmp_path / "file").touch()
+    assert prepare(tmp_path / "file") == f"{tmp_path / 'file'} is a file; name a directory"
+    assert "Not a directory" in prepare(tmp_path / "file" / "below")
+
+
+def test_a_wrong_directory_to_keep_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(sys, "argv", ["demo", "--keep", str(tmp_path / "file")])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith("is a file; name a directory")

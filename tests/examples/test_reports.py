@@ -44,6 +44,22 @@ def test_a_killed_node_is_shown_as_such() -> None:
     assert rows[2][3].strip() == "killed"
 
 
+def test_nothing_is_cut_on_a_narrow_terminal() -> None:
+    out = StringIO()
+    where = Console(file=out, width=60)
+    state = {
+        "address": "127.0.0.1:4000", "role": "pre_candidate", "term": 2, "leader_id": 0,
+        "committed": 10_000, "applied": 99_998, "writes": 99_997,
+    }  # fmt: skip
+    show_nodes(where, {1: state, 2: None}, {1: 4711})
+    show_verdict(where, [Finding("nothing is there that nobody wrote", "no others " * 9, True)], 1)
+    text = out.getvalue()
+    for word in ("pre_candidate", "10,000", "99,998", "99,997", "committed", "applied", "killed"):
+        assert word in text
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 60
+
+
 def test_the_verdict_is_positive_only_if_every_claim_holds() -> None:
     for second, words in ((True, "All of it held"), (False, "Not all of it held")):
         where, out = console()
