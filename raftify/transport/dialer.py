@@ -60,7 +60,11 @@ class Dialer:
         done, _ = await asyncio.wait((attempt,), timeout=timeout)
         self._check_open()
         if not done:
-            raise PeerUnreachable(f"no connection to {self._address} within {timeout:.3g} s")
+            raise PeerUnreachable(
+                f"no connection to {self._address} within {timeout:.3g} s: nothing came back, "
+                "neither an answer nor a refusal; the machine or the program there is down or "
+                "frozen, or a firewall swallows what is sent"
+            )
         return attempt.result()
 
     async def close(self) -> None:

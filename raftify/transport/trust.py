@@ -18,6 +18,29 @@ _NAME: Final = re.compile(
 _NO_TLS: Final = re.compile(r"WRONG_VERSION_NUMBER|HTTP_REQUEST")
 _HANDSHAKE: Final = re.compile(r"(?:ssl|tls) handshake failed.*", re.IGNORECASE)
 _CLOSED: Final = re.compile(r"socket closed|connection reset|broken pipe|EOF", re.IGNORECASE)
+#: How gRPC words what the network said, and what that means for whoever calls.
+_CAUSES: Final = (
+    (
+        re.compile(r"connection refused", re.IGNORECASE),
+        "the machine is there, and no program listens at that port: the node is not running",
+    ),
+    (
+        re.compile(r"no route to host|(?:network|host) is (?:unreachable|down)", re.IGNORECASE),
+        "there is no way to that machine: it is down, or the network to it is",
+    ),
+    (
+        re.compile(r"time(?:d )?out|deadline exceeded", re.IGNORECASE),
+        "nothing came back: the machine is down, or a firewall swallows what is sent",
+    ),
+    (
+        re.compile(r"errors? resolving|lookup failed|name not found|DNS", re.IGNORECASE),
+        "the name of that host is not known here: check its spelling and the name server",
+    ),
+    (
+        re.compile(r"HTTP/2|http1"),
+        "another program listens there: it does not speak gRPC",
+    ),
+)
 
 
 def connection_failure(
@@ -29,10 +52,10 @@ def connection_failure(
     process at that very moment, look the same.
     """
     if tls is None:
-        hint = ""
         if _CLOSED.search(details):
-            hint = "; it closed the connection at once, as a node does that takes only TLS: set tls"
-        return PeerUnreachable(f"nobody answers at {where}{hint} ({details})")
+            hint = "it closed the connection at once, as a node does that takes only TLS: set tls"
+            return PeerUnreachable(f"nobody answers at {where}; {hint} ({details})")
+        return PeerUnreachable(_nobody_answers(where, details))
     if verify := _VERIFY.search(details):
         # Old versions of gRPC do not say which it is.
         reason = verify[1].strip() or "it has expired, or another authority signed it"
@@ -52,7 +75,13 @@ def connection_failure(
             f"nobody answers at {where}: it closed the connection during the TLS handshake; "
             f"{_of_our_certificate(tls)} ({details})"
         )
-    return PeerUnreachable(f"nobody answers at {where} ({details})")
+    return PeerUnreachable(_nobody_answers(where, details))
+
+
+def _nobody_answers(where: str, details: str) -> str:
+    """Return what `details` comes down to, as far as it is known, and `details` itself."""
+    cause = next((f": {words}" for pattern, words in _CAUSES if pattern.search(details)), "")
+    return f"nobody answers at {where}{cause} ({details})"
 
 
 def is_of_tls(failure: TransportError, details: str) -> bool:

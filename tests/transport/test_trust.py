@@ -60,7 +60,11 @@ TLS = TlsConfig(ca_cert="ca.pem", require_client_cert=False)
         (f"{_OLD}WRONG_VERSION_NUMBER", CertificateRefused, "speaks no TLS"),
         (f"{_OLD}NO_SHARED_CIPHER", CertificateRefused, "no TLS with there: .*NO_SHARED_CIPHER"),
         (_CLOSED, PeerUnreachable, "during the TLS handshake; a node that demands certificates"),
-        (_REFUSED, PeerUnreachable, "nobody answers at there .*Connection refused"),
+        (
+            _REFUSED,
+            PeerUnreachable,
+            "nobody answers at there: .*the node is not running .*Connection refused",
+        ),
         ("what nobody has thought of", PeerUnreachable, r"\(what nobody has thought of\)"),
     ],
 )
@@ -70,6 +74,30 @@ def test_with_tls(details: str, kind: type[TransportError], said: str) -> None:
     with pytest.raises(kind, match=said):
         raise failure
     assert is_of_tls(failure, details) == (details != _REFUSED and "nobody has" not in details)
+
+
+@pytest.mark.parametrize(
+    ("details", "said"),
+    [
+        ("ipv4:127.0.0.1:1: Failed to connect to remote host: Connection refused", "not running"),
+        ("getsockopt(SO_ERROR): No route to host", "no way to that machine"),
+        ("connect failed: error: Network is unreachable", "no way to that machine"),
+        ("Failed to connect to remote host: Timeout occurred: FD shutdown", "nothing came back"),
+        ("getsockopt(SO_ERROR): Connection timed out", "nothing came back"),
+        (
+            "errors resolving x:1: [field:hostname lookup error:address lookup failed for x:1]",
+            "name of that host is not known",
+        ),
+        ("DNS resolution failed for x.invalid:1: C-ares status is not", "is not known"),
+        ("Failed parsing HTTP/2 (Expected SETTINGS frame)", "another program listens"),
+    ],
+)
+@pytest.mark.parametrize("tls", [None, TLS])
+def test_the_cause_is_said_in_words(tls: TlsConfig | None, details: str, said: str) -> None:
+    text = str(connection_failure(_FAILED + details, "there", tls))
+    assert text.startswith("nobody answers at there: ")
+    assert said in text
+    assert details in text
 
 
 def test_without_tls() -> None:
