@@ -150,11 +150,17 @@ class RaftNode:
             transport=self._transport,
             leader=self.leader,
             heard=self.whereabouts.heard,
+            is_forgotten=self._is_forgotten,
             every_ticks=self.config.raft_config.election_tick,
             timeout=self.config.conf_change_request_timeout,
             request_timeout=self.config.request_timeout,
             logger=self.logger,
         )
+
+    def _is_forgotten(self) -> bool:
+        """Say whether this node cannot campaign, and has heard of no leader for a long time."""
+        core = self._raw.raft
+        return not core.promotable and core.election_elapsed >= core.election_timeout
 
     # -- life -------------------------------------------------------------------------------
 
@@ -231,7 +237,7 @@ class RaftNode:
             whereabouts=self.whereabouts,
             on_refused=self._on_refused,
             is_leaving=lambda: self.leaving,
-            ask_others=self._standing.call_everybody,
+            ask_others=self._standing.call_everybody_soon,
             logger=self.logger,
         )
         await self._transport.start(handshake, endpoint)

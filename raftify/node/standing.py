@@ -30,6 +30,7 @@ class Standing:
         transport: Transport,
         leader: LeaderCalls,
         heard: Callable[[int, str], None],
+        is_forgotten: Callable[[], bool],
         every_ticks: int,
         timeout: float,
         request_timeout: float,
@@ -39,17 +40,22 @@ class Standing:
         self._transport = transport
         self._leader = leader
         self._heard = heard
+        self._is_forgotten = is_forgotten
         self._every_ticks = every_ticks
         self._timeout = timeout
         self._request_timeout = request_timeout
         self._logger = logger
         self._ticks = 0
         self._knocked = False
+        self._to_call = False
         self._announcing: asyncio.Task[None] | None = None
 
     def on_tick(self) -> None:
         """Look, if it is time."""
         self._ticks += 1
+        if self._to_call:
+            self._to_call = False
+            self.call_everybody()
         if self._ticks % self._every_ticks:
             return
         state = self._state
@@ -57,13 +63,12 @@ class Standing:
         if own is None:
             if was_removed(state.node_id, state.membership):
                 self._knock()
-        elif own.address != state.address:
-            if not state.leader_id:
-                # Who campaigns is heard. A learner says nothing by itself, and what the leader says
-                # goes to its old address.
-                self.call_everybody()
-            if self._announcing is None:
-                self._announcing = asyncio.create_task(self._announce(own.address))
+        elif own.address != state.address and self._announcing is None:
+            self._announcing = asyncio.create_task(self._announce(own.address))
+        if own is not None and self._is_forgotten():
+            # Who campaigns is heard. A learner says nothing by itself; it may have been removed
+            # while it was away, or be called at an address where it is no more.
+            self.call_everybody()
 
     async def close(self) -> None:
         """End what is under way."""
@@ -79,6 +84,10 @@ class Standing:
                 self._state.node_id,
             )
         self.call_everybody()
+
+    def call_everybody_soon(self) -> None:
+        """The same with the next tick. Whoever is refused and asks at once is refused at once."""
+        self._to_call = True
 
     def call_everybody(self) -> None:
         """Send every member a word, to hear whether it refuses this node."""

@@ -1,4 +1,4 @@
-"""docs/storage.md, and the rescue of docs/operations.md: what they show works; tables are complete."""
+"""What docs/storage.md and the rescue in docs/operations.md show works, and tables are complete."""
 
 from __future__ import annotations
 

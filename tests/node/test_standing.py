@@ -1,0 +1,52 @@
+"""What a node does about its own place in the cluster."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from raftify.core.types import Message
+from raftify.node.standing import Standing
+from raftify.peers import Membership, Peers
+
+
+class Outbox:
+    def __init__(self) -> None:
+        self.sent: list[Message] = []
+
+    def send(self, messages: Sequence[Message]) -> None:
+        self.sent += messages
+
+
+def make_standing(outbox: Outbox) -> Standing:
+    peers = Peers({1: "a:1", 2: "b:1", 3: "c:1"})
+    state: Any = SimpleNamespace(
+        node_id=1, address="a:1", term=1, leader_id=2, membership=Membership.of(peers, index=1)
+    )
+    nobody: Any = None
+    transport: Any = outbox
+    return Standing(
+        state=state,
+        transport=transport,
+        leader=nobody,
+        heard=lambda _id, _address: None,
+        every_ticks=100,
+        timeout=1.0,
+        request_timeout=1.0,
+        logger=logging.getLogger("test"),
+    )
+
+
+def test_refusals_are_answered_once_a_tick() -> None:
+    """Asked at once, each refusal brought the next: the event loop did nothing else."""
+    outbox = Outbox()
+    standing = make_standing(outbox)
+    for _ in range(5):
+        standing.call_everybody_soon()
+    assert outbox.sent == []
+    standing.on_tick()
+    assert sorted(message.to for message in outbox.sent) == [1, 2, 3]
+    standing.on_tick()
+    assert len(outbox.sent) == 3
