@@ -92,3 +92,32 @@ def test_two_that_moved_at_once_find_each_other() -> None:
         await cluster.converge()
 
     simulate(scenario, machine=Store, config=Config(), timeout=120)
+
+
+def test_a_learner_that_was_removed_while_it_was_away_ends() -> None:
+    """Storms 636 and 670: a leader says nothing to who is removed, a learner says nothing by
+    itself, and so it was never told. With its process alive, and with a new one."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        await cluster.start(3)
+        leader = await cluster.leader()
+        learners = []
+        for _ in range(2):
+            learner = cluster.new_machine()
+            learner.start((await cluster.ticket(learner, leader)).reserved_id)
+            cluster.nodes[learner.id] = learner
+            await leader.raft.add_learner(learner.id, learner.address)
+            learners.append(learner)
+        deaf, down = learners
+        for node in cluster.nodes.values():
+            cluster.network.cut(node.name, deaf.name, both_ways=True)
+        down.crash()
+        await leader.raft.change_config(remove=[deaf.id, down.id])
+        cluster.heal()
+        down.start()
+        for learner in learners:
+            async with asyncio.timeout(30):
+                await learner.ended()
+            assert isinstance(learner.failure, NodeRemoved)
+
+    simulate(scenario, machine=Store, config=Config(), timeout=120)

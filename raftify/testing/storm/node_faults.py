@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from random import Random
 
 from raftify.testing.simulation.node import SimulatedNode
@@ -72,12 +71,12 @@ async def pause(scene: Scene, random: Random) -> None:
     if node is None or node.paused:
         return
     machine, incarnation = scene.machine(node), node.incarnation
-    machine.odd_until = math.inf
+    machine.begin_oddity()
     node.pause()
     await patient(scene, random.choice([0.1, random.uniform(0.5, 3), random.uniform(3, 12)]))
     if node.incarnation == incarnation:
         node.resume()
-    machine.odd_until = scene.now + 1
+    machine.end_oddity(scene.now + 1)
 
 
 async def drift(scene: Scene, random: Random) -> None:
@@ -86,13 +85,13 @@ async def drift(scene: Scene, random: Random) -> None:
     if node is None:
         return
     machine, incarnation = scene.machine(node), node.incarnation
-    machine.odd_until = math.inf
+    machine.begin_oddity()
     rate = random.choice([0.3, 0.8, 0.95, 1.05, 1.3, 3.0])
     node.set_clock(rate=rate, jump=random.choice([0.0, 0.0, random.uniform(-3, 10)]))
     await patient(scene, random.uniform(1, 10))
     if node.incarnation == incarnation:
         node.set_clock(rate=1.0)
-    machine.odd_until = scene.now + 20
+    machine.end_oddity(scene.now + 20)
 
 
 async def slow_apply(scene: Scene, random: Random) -> None:
@@ -102,11 +101,11 @@ async def slow_apply(scene: Scene, random: Random) -> None:
         return
     machine = scene.machine(node)
     if random.random() < 0.3:
-        machine.odd_until = math.inf
+        machine.begin_oddity()
         node.stall(disk=False)
         await patient(scene, random.uniform(0.5, 5))
         node.unstall()
-        machine.odd_until = scene.now + 1
+        machine.end_oddity(scene.now + 1)
         return
     node.apply_pace = random.choice([0.01, 0.1, 0.5])
     await patient(scene, random.uniform(1, 6))

@@ -33,6 +33,7 @@ class Machine:
         lost: its disk was wiped or damaged: it comes back as another node only.
         disk_excused: its disk had faults; that its node ended by them is right.
         odd_until: it was paused or its clock was wrong until then; answers may come late.
+        oddities: how many such faults are under way; `late_until` is when those before are over.
     """
 
     node: SimulatedNode
@@ -43,10 +44,24 @@ class Machine:
     lost: bool = False
     disk_excused: bool = False
     odd_until: float = 0.0
+    oddities: int = 0
+    late_until: float = 0.0
 
     def is_odd(self) -> bool:
         """Whether it is paused now, or its clock is wrong."""
-        return self.odd_until == math.inf
+        return self.oddities > 0
+
+    def begin_oddity(self) -> None:
+        """A fault that makes its answers late begins."""
+        self.oddities += 1
+        self.odd_until = math.inf
+
+    def end_oddity(self, until: float) -> None:
+        """Such a fault is over; answers may be late until then."""
+        self.oddities -= 1
+        self.late_until = max(self.late_until, until)
+        if not self.oddities:
+            self.odd_until = self.late_until
 
 
 @dataclass(slots=True)
