@@ -29,6 +29,12 @@ def make_console() -> Console:
     )
 
 
+def print_note(text: str) -> None:
+    """Write a remark for people to standard error, where it is in no script's way."""
+    sys.stdout.flush()
+    print(f"note: {text}", file=sys.stderr)
+
+
 def print_json(value: object) -> None:
     """Write `value` as one line of JSON, with escapes where the output is not UTF-8."""
     is_utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"

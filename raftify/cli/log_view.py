@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.cells import cell_len, set_cell_size
 
-from raftify.cli.console import make_console, print_json
+from raftify.cli.console import make_console, print_json, print_note
 from raftify.cli.entries import view_entry
 from raftify.cli.formatters import Formatters
 from raftify.core.types import Entry
@@ -63,6 +63,7 @@ def describe_logs(path: Path, selection: Selection, *, raw: bool, formatters: Fo
         StorageError: there is no log at `path`, or it is damaged; what was read before is printed.
     """
     with LogReader.open(path) as reader:
+        note_unlocked(reader)
         low, high = selection.bounds(reader.first_index, reader.last_index)
         entries = _entries(reader, low, high)
         if raw:
@@ -70,6 +71,15 @@ def describe_logs(path: Path, selection: Selection, *, raw: bool, formatters: Fo
         else:
             shown = _print_table(entries, high, reader.hard_state.term, formatters)
             _print_end(shown, "the log", reader.first_index, reader.last_index)
+
+
+def note_unlocked(reader: LogReader) -> None:
+    """Say so if no node that is started now would know of `reader`."""
+    if not reader.is_noted:
+        print_note(
+            f"{reader.path} cannot be written, so it is read without a lock: start no node on it "
+            "until this has ended"
+        )
 
 
 def describe_archive(

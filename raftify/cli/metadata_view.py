@@ -9,6 +9,7 @@ from typing import Final
 
 from raftify.cli.console import bytes_text, facts_table, make_console, print_json, rows_table
 from raftify.cli.formatters import Formatters
+from raftify.cli.log_view import note_unlocked
 from raftify.cli.membership_view import Json, membership_table, part
 from raftify.core.types import Snapshot
 from raftify.node.report import describe_membership
@@ -30,6 +31,7 @@ def describe_metadata(path: Path, *, raw: bool, formatters: Formatters) -> None:
         StorageError: there is no log at `path`, or it is damaged.
     """
     with LogReader.open(path) as reader:
+        note_unlocked(reader)
         state = read_metadata(reader)
         told = _told_of_snapshot(reader, formatters)
     if told is not None:

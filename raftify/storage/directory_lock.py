@@ -20,11 +20,21 @@ if sys.platform == "win32":
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         os.lseek(descriptor, 0, os.SEEK_SET)
 
+    def _is_free(_descriptor: int) -> bool:
+        return False  # whoever may not write cannot find out
+
 else:
     import fcntl
 
     def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _is_free(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
 
 
 #: What the system says when another has the lock; anything else means that it cannot lock.
@@ -80,6 +90,23 @@ class DirectoryLock:
             _held_here.discard(self)
             with contextlib.suppress(OSError):
                 os.close(self._descriptor)
+
+
+def may_be_held(path: Path) -> bool:
+    """Say whether somebody may hold the lock file `path`; needs no right to write.
+
+    True also where that cannot be found out.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    try:
+        return not _is_free(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 _held_here: Final[set[DirectoryLock]] = set()

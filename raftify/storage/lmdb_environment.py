@@ -51,15 +51,22 @@ class LmdbEnvironment:
     without an exception, and has left no trace if it ends with one.
     """
 
-    def __init__(self, path: Path, *, map_size: int = 0, readonly: bool = False) -> None:
-        """Open the file at `path`; `map_size` in bytes, 0 for what the file says."""
+    def __init__(
+        self, path: Path, *, map_size: int = 0, readonly: bool = False, lock: bool = True
+    ) -> None:
+        """Open the file at `path`.
+
+        Args:
+            map_size: in bytes; 0 for what the file says.
+            lock: note readers in LMDB's table of them, as is needed where somebody writes.
+        """
         self.path = path
         self._map_size = map_size
         # Resizing the map is only allowed while no transaction is under way in this process.
         self._map_lock = threading.Lock()
         self._claim = _claim(path)
         try:
-            self._env = self._open(readonly=readonly)
+            self._env = self._open(readonly=readonly, lock=lock)
         except BaseException:
             _open_here.discard(self._claim)
             raise
@@ -71,9 +78,8 @@ class LmdbEnvironment:
         with self._translated("check the readers of"):
             self._env.reader_check()
 
-    def _open(self, *, readonly: bool) -> lmdb.Environment:
+    def _open(self, *, readonly: bool, lock: bool) -> lmdb.Environment:
         path = self.path
-        has_lock_file = path.with_name(path.name + "-lock").exists()
         with self._translated("open"):
             return lmdb.Environment(
                 str(path),
@@ -87,8 +93,7 @@ class LmdbEnvironment:
                 metasync=True,
                 writemap=False,
                 map_async=False,
-                # A reader makes no lock file; where there is none there is no writer either.
-                lock=not readonly or has_lock_file,
+                lock=lock,
                 # What is read at all is read in order: an applier or a follower catching up.
                 readahead=True,
                 meminit=True,

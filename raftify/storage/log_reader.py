@@ -22,8 +22,9 @@ from raftify.peers import Membership
 from raftify.storage import lmdb_records as records
 from raftify.storage import lmdb_runs
 from raftify.storage.base import StoreIdentity
+from raftify.storage.directory_lock import may_be_held
 from raftify.storage.disk_folder import DiskFolder
-from raftify.storage.lmdb_directory import SNAPSHOT_DIRECTORY
+from raftify.storage.lmdb_directory import LOCK_FILE, SNAPSHOT_DIRECTORY
 from raftify.storage.lmdb_environment import DATA_FILE, LmdbEnvironment
 from raftify.storage.lmdb_pages import NotThisTransaction, check_meta_pages, check_pages
 from raftify.storage.log_state import LogState, decode_descriptor
@@ -54,7 +55,9 @@ class LogReader:
         if not data_file.is_file():
             raise NotALogDirectory(f"{path} is not the directory of a log: it has no {DATA_FILE}")
         _patiently(lambda: check_meta_pages(data_file))
-        self._env = LmdbEnvironment(data_file, readonly=True)
+        lock = _notes_readers(data_file)
+        self._env = LmdbEnvironment(data_file, readonly=True, lock=lock)
+        self._is_noted = lock or not _table_of(data_file).exists()
         try:
             self._check_pages(full=False)
             self._env.open_databases(create=False)
@@ -73,6 +76,7 @@ class LogReader:
             StorageDamaged: it is not whole.
             StorageTooNew: a newer version of this package wrote it.
             StorageLocked: this very process has it open: LMDB allows that only once.
+            StorageError: a node has it open, and this program may not write its table of readers.
         """
         if not isinstance(path, str | os.PathLike) or "\x00" in str(path):
             raise ConfigError(f"the path of a log directory is wanted, not {path!r:.60}")
@@ -82,6 +86,15 @@ class LogReader:
         """Look again at everything but the entries."""
         with self._env.reading() as txn:
             self._contents = records.read_contents(self._env, txn)
+
+    @property
+    def is_noted(self) -> bool:
+        """Whether a node would know of this reader, and leave alone what it reads.
+
+        False for one that may not be written: then no node may be started on it meanwhile. A copy
+        without a table of readers is nobody's log, and counts as noted.
+        """
+        return self._is_noted
 
     @property
     def path(self) -> Path:
@@ -291,6 +304,31 @@ class LogReader:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _table_of(data_file: Path) -> Path:
+    return data_file.with_name(data_file.name + "-lock")
+
+
+def _notes_readers(data_file: Path) -> bool:
+    """Say whether this reader can be noted in LMDB's table of readers, next to `data_file`.
+
+    Raises:
+        StorageError: it cannot, and a node may be writing.
+    """
+    table = _table_of(data_file)
+    try:
+        os.close(os.open(table, os.O_RDWR))
+    except FileNotFoundError:
+        return False  # a reader makes none; where there is none there is no writer either
+    except OSError as error:
+        if may_be_held(data_file.parent / LOCK_FILE):
+            raise StorageError(
+                f"{data_file.parent} is in use by a node, and cannot be read without a right to "
+                f"write {table.name} there ({error.strerror}): ask as the node's user, or stop it"
+            ) from error
+        return False
+    return True
 
 
 def _patiently(check: Callable[[], None]) -> None:
