@@ -28,21 +28,39 @@ def market(order_id: str, side: Side, quantity: str, symbol: str = "AB") -> Plac
     return PlaceOrder(order_id, symbol, side, Kind.MARKET, 0, parse_amount(quantity))
 
 
-# Few ids, prices and symbols, so that commands repeat, cross and cancel each other; some are wrong.
-_IDS = st.integers(1, 40).map("o{}".format)
-_PLACES = st.builds(
-    lambda i, s, side, kind, price, quantity: PlaceOrder(
-        i, s, side, kind, price if kind is Kind.LIMIT else 0, quantity
-    ),
-    _IDS,
-    st.sampled_from(["AB", "AB", "AB", "CD", "EF", "bad symbol"]),
-    st.sampled_from(Side),
-    st.sampled_from([Kind.LIMIT, Kind.LIMIT, Kind.LIMIT, Kind.MARKET]),
-    st.integers(100, 106).map(lambda units: units * SCALE // 4),
-    st.integers(0, 12),
-)
-COMMANDS: st.SearchStrategy[list[Command]] = st.lists(
-    st.one_of(_PLACES, _PLACES, _PLACES, _IDS.map(CancelOrder)), min_size=1, max_size=80
+_SYMBOLS = ("AB", "AB", "AB", "CD", "EF", "bad symbol")
+_KINDS = (Kind.LIMIT, Kind.LIMIT, Kind.LIMIT, Kind.MARKET)
+
+
+def _command(number: int) -> Command:
+    """Return the command that `number` stands for.
+
+    Few ids, prices and symbols, so that commands repeat, cross and cancel each other; some are
+    wrong. One number is drawn much faster than seven fields, and histories have to be long.
+    """
+    number, action = divmod(number, 4)
+    number, order_number = divmod(number, 40)
+    if action == 0:
+        return CancelOrder(f"o{order_number}")
+    number, symbol = divmod(number, len(_SYMBOLS))
+    number, side = divmod(number, 2)
+    number, kind = divmod(number, len(_KINDS))
+    number, price = divmod(number, 5)
+    return PlaceOrder(
+        f"o{order_number}",
+        _SYMBOLS[symbol],
+        (Side.BUY, Side.SELL)[side],
+        _KINDS[kind],
+        (100 + price) * SCALE // 4 if _KINDS[kind] is Kind.LIMIT else 0,
+        number,
+    )
+
+
+#: Quantities are from 0, which is refused, to 11.
+_NUMBERS = st.integers(0, 4 * 40 * len(_SYMBOLS) * 2 * len(_KINDS) * 5 * 12 - 1)
+#: Without a least size the usual history would have six commands only.
+COMMANDS: st.SearchStrategy[list[Command]] = st.lists(_NUMBERS, min_size=30, max_size=100).map(
+    lambda numbers: [_command(number) for number in numbers]
 )
 
 

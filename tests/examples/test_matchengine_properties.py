@@ -103,7 +103,7 @@ def test_quantities_are_conserved_and_prices_are_kept(commands: list[Command]) -
 
 
 @settings(max_examples=150, deadline=None)
-@given(COMMANDS, st.sets(st.integers(0, 79)), st.sampled_from([Limits(), TIGHT]))
+@given(COMMANDS, st.sets(st.integers(0, 99)), st.sampled_from([Limits(), TIGHT]))
 def test_through_snapshots_at_any_point_all_bytes_are_the_same(
     commands: list[Command], restarts: set[int], limits: Limits
 ) -> None:
@@ -173,3 +173,17 @@ def test_a_large_snapshot_is_written_in_pieces() -> None:
     assert len(pieces) > 3
     assert max(pieces) < 70_000
     assert MatchMachine.decode(machine.encode()).snapshot() == machine.snapshot()
+
+
+def test_trades_go_on_with_the_next_number_after_a_restore() -> None:
+    """Also where the first ones are forgotten."""
+    machine, restored = MatchMachine(TIGHT), MatchMachine(TIGHT)
+    for n in range(9):
+        machine.execute(sell(f"s{n}", "10", "1").encode())
+        machine.execute(buy(f"b{n}", "10", "1").encode())
+    restored.restore(machine.snapshot())
+    assert restored.snapshot() == machine.snapshot()
+    for one in (machine, restored):
+        one.execute(sell("s", "10", "1").encode())
+        one.execute(buy("b", "10", "1").encode())
+        assert [t.number for t in one.engine.tape.since(0, 99)] == [6, 7, 8, 9, 10]
