@@ -25,7 +25,7 @@ from raftify.core.config import RaftConfig
 from raftify.errors import ConfigError
 from raftify.waiting import Wait
 from tests.cluster import bad_calls
-from tests.cluster.bad_calls import CLIENT, MAKERS, RAFT, WAIT, faults_of, public_calls
+from tests.cluster.bad_calls import CLIENT, MAKERS, RAFT, WAIT, faults_of, parameters, public_calls
 from tests.cluster.bad_values import MOST_PROPOSAL, Anything
 from tests.cluster.local_cluster import free_address, make_config
 from tests.cluster.machines import Tally
@@ -111,6 +111,7 @@ async def test_what_is_made_without_a_node(
         "LmdbStorage.create": LmdbStorage.create,
         "LmdbStorage.open_readonly": LmdbStorage.open_readonly,
     }
+    assert sorted(parameters(known[name])) == sorted(MAKERS[name])
     assert "\n".join(await faults_of(known[name], name, MAKERS[name])) == ""
 
 
