@@ -5,6 +5,7 @@ That tests and simulation catch them, the two programs show.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,35 @@ def test_a_fault_is_gone_after_its_trial(tmp_path: Path) -> None:
 def test_the_tests_that_are_tried_first_are_there() -> None:
     for name in {name for fault in IN_CORE for name in fault.tests}:
         assert (ROOT / name).is_file(), name
+
+
+def test_a_hunt_goes_on_where_it_was_broken_off(tmp_path: Path) -> None:
+    """What was found stays found, what was not is tried with the next seeds, and a fault that was
+    changed begins anew."""
+    path = tmp_path / "results.json"
+    found, survivor = IN_RUNTIME[:2]
+    results = simmutants.Results(path)
+    results.keep(simmutants.Verdict(found, 3, 1.0, 3, "ElectionSafety", "two leaders"))
+    results.keep(simmutants.Verdict(survivor, 10, 1.0))
+    again = simmutants.Results(path)
+    verdict = again.of(found)
+    assert verdict is not None
+    assert (verdict.seed, verdict.kind) == (3, "ElectionSafety")
+    assert again.of(survivor) is None
+    assert again.tried(survivor) == 10
+    changed = replace(survivor, edits=found.edits)
+    assert again.tried(changed) == 0
+
+
+def test_the_table_says_what_was_not_found() -> None:
+    found, survivor = IN_RUNTIME[:2]
+    table = simmutants.table_of(
+        [
+            simmutants.Verdict(found, 3, 1.0, 3, "ElectionSafety", "two leaders"),
+            simmutants.Verdict(survivor, 10, 1.0),
+        ]
+    )
+    assert "2 faults, 1 not found." in table
+    assert f"| {found.name} | {found.origin} |" in table
+    assert "| 3 | 3 | ElectionSafety |" in table
+    assert "| not found | 10 |  |" in table
