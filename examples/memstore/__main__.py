@@ -51,13 +51,13 @@ async def run(arguments: argparse.Namespace) -> None:
         raft = Raft.bootstrap(node_id, raft_addr, storage, store, config, logger)
     except RaftifyError as error:
         raise CannotStart(f"{type(error).__name__}: {error}") from error
-    print(f"node {int(node_id)} serves raft on {raft_addr}, its log is in {log_dir}", flush=True)
+    started = f"node {int(node_id)} serves raft on {raft_addr}, its log is in {log_dir}"
 
     async def join() -> None:
         if ticket is not None:
             await raft.join_cluster([ticket])
 
-    await serve(raft, store, arguments.web_server, join)
+    await serve(raft, store, arguments.web_server, join, started=started)
 
 
 if __name__ == "__main__":

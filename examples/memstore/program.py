@@ -19,7 +19,7 @@ from aiohttp import web
 import raftify
 from examples.memstore.store import HashStore
 from examples.memstore.web import StoreApi
-from raftify import Config, Raft
+from raftify import Config, Raft, RunningState
 from raftify.errors import AddressInUse, RaftifyError
 from raftify.peers import Address
 
@@ -71,8 +71,12 @@ async def serve(
     store: HashStore,
     web_server: str | None,
     join: Callable[[], Awaitable[None]] | None = None,
+    *,
+    started: str,
 ) -> None:
     """Run `raft`, `join` if asked to, and answer HTTP, until a signal comes or the node ends.
+
+    `started` is printed once the node listens at its address.
 
     Raises:
         CannotStart: a port is taken, or the cluster could not be joined.
@@ -86,7 +90,7 @@ async def serve(
         await raft.quit()
         raise
     node = asyncio.create_task(raft.run(), name="raft")
-    start = asyncio.create_task(_start(raft, store, listening, join), name="start")
+    start = asyncio.create_task(_start(raft, store, listening, join, started), name="start")
     try:
         await asyncio.wait((node, stop, start), return_when=asyncio.FIRST_COMPLETED)
         if start.done():
@@ -114,7 +118,15 @@ async def _start(
     store: HashStore,
     listening: socket.socket | None,
     join: Callable[[], Awaitable[None]] | None,
+    started: str,
 ) -> web.AppRunner:
+    async for metrics in raft.watch():
+        if metrics.running_state is RunningState.RUNNING:
+            break
+    else:
+        # It ended before it ran; why, its own task tells.
+        await asyncio.get_running_loop().create_future()
+    print(started, flush=True)
     try:
         if join is not None:
             await join()

@@ -95,10 +95,8 @@ async def run(arguments: argparse.Namespace) -> None:
         raft = Raft.bootstrap(arguments.node_id, raft_addr, storage, store, config, logger)
     except RaftifyError as error:
         raise CannotStart(f"{type(error).__name__}: {error}") from error
-    print(
-        f"node {arguments.node_id} serves raft on {raft_addr}, its log is in {log_dir}", flush=True
-    )
-    await serve(raft, store, arguments.web_server)
+    started = f"node {arguments.node_id} serves raft on {raft_addr}, its log is in {log_dir}"
+    await serve(raft, store, arguments.web_server, started=started)
 
 
 if __name__ == "__main__":

@@ -145,9 +145,22 @@ class StoreApi:
         return web.json_response({"leader_id": int(text)})
 
     async def campaign(self, _request: web.Request) -> web.Response:
+        node_id = self._raft.get_id()
+        if self._raft.is_leader():
+            return _nothing_done("LeadsAlready", f"node {node_id} leads already")
+        conf = self._raft.metrics().membership.conf_state
+        if node_id not in (*conf.voters, *conf.voters_outgoing):
+            return _nothing_done("NoVoter", f"node {node_id} is no voter, and cannot be elected")
         await self._raft.campaign()
-        return web.json_response({"campaigning": self._raft.get_id()})
+        return web.json_response({"campaigning": node_id})
 
     async def leave_joint(self, _request: web.Request) -> web.Response:
-        await self._raft.leave_joint()
+        before = self._raft.metrics().membership.index
+        membership = await self._raft.leave_joint()
+        if membership.index == before:
+            return _nothing_done("NotJoint", "the cluster is in no joint configuration")
         return web.json_response({"left_joint": True})
+
+
+def _nothing_done(kind: str, message: str) -> web.Response:
+    return web.json_response({"error": kind, "message": message}, status=HTTPStatus.CONFLICT)

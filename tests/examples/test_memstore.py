@@ -43,7 +43,11 @@ async def test_operation_over_http(tmp_path: Path) -> None:
         assert (await nodes[0].json("POST", "/snapshot"))["index"] == debug["applied"]
         await nodes[0].json("POST", "/transfer_leader/2")
         assert (await nodes[1].json("GET", "/debug"))["role"] == "leader"
+        status, text = await nodes[1].request("POST", "/campaign")
+        assert (status, json.loads(text)["error"]) == (409, "LeadsAlready")
         assert (await nodes[2].json("POST", "/campaign")) == {"campaigning": 3}
+        status, text = await nodes[2].request("POST", "/leave_joint")
+        assert (status, json.loads(text)["error"]) == (409, "NotJoint")
         await nodes[2].put("k", "after all that")
 
 
