@@ -56,6 +56,12 @@ class MemstoreNode:
                     return
         raise AssertionError(f"the node ended before it answered: {self.errors()}")
 
+    async def output(self) -> str:
+        """Return what it has said that was not read yet, up to its end."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        return (await self._process.stdout.read()).decode()
+
     def errors(self) -> str:
         return (self.directory / "stderr.txt").read_text()
 

@@ -157,6 +157,7 @@ async def cannot_start(node: MemstoreNode, *options: str) -> str:
     # What the node itself logs has a time in front.
     (line,) = [line for line in node.errors().splitlines() if line.startswith("memstore: ")]
     assert "Traceback" not in node.errors()
+    assert "serves raft" not in await node.output()
     return line
 
 
