@@ -32,6 +32,7 @@ def make_standing(outbox: Outbox) -> Standing:
         transport=transport,
         leader=nobody,
         heard=lambda _id, _address: None,
+        is_forgotten=lambda: False,
         every_ticks=100,
         timeout=1.0,
         request_timeout=1.0,
