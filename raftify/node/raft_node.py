@@ -28,7 +28,7 @@ from raftify.node.peer_endpoint import PeerEndpoint
 from raftify.node.persister import Persister
 from raftify.node.report import describe_node
 from raftify.node.snapshotter import Snapshotter
-from raftify.node.standing import Standing
+from raftify.node.standing import Standing, is_forgotten
 from raftify.node.state_machine_runner import StateMachineRunner
 from raftify.node.switches import Switches
 from raftify.node.whereabouts import Whereabouts
@@ -150,17 +150,10 @@ class RaftNode:
             transport=self._transport,
             leader=self.leader,
             heard=self.whereabouts.heard,
-            is_forgotten=self._is_forgotten,
-            every_ticks=self.config.raft_config.election_tick,
-            timeout=self.config.conf_change_request_timeout,
-            request_timeout=self.config.request_timeout,
+            is_forgotten=lambda: is_forgotten(self._raw.raft),
+            config=self.config,
             logger=self.logger,
         )
-
-    def _is_forgotten(self) -> bool:
-        """Say whether this node cannot campaign, and has heard of no leader for a long time."""
-        core = self._raw.raft
-        return not core.promotable and core.election_elapsed >= core.election_timeout
 
     # -- life -------------------------------------------------------------------------------
 
@@ -390,9 +383,7 @@ class RaftNode:
 
     def report(self) -> dict[str, object]:
         """Return the node's inner state as plain values; after its end, as it was then."""
-        if self._last_report:
-            return self._last_report
-        return describe_node(
+        return self._last_report or describe_node(
             state=self.state,
             raw=self._raw,
             storage=self.storage,

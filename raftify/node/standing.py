@@ -6,6 +6,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from raftify.config import Config
+from raftify.core.raft_core import RaftCore
 from raftify.core.types import INVALID_ID, INVALID_INDEX, Message, MessageType
 from raftify.errors import NotLeader, RaftifyError
 from raftify.node.config_changes import was_removed
@@ -16,7 +18,7 @@ from raftify.transport.interface import Transport
 
 
 class Standing:
-    """Looks every `every_ticks` ticks whether the membership has this node, and has it right.
+    """Looks once in an election timeout whether the membership has this node, and has it right.
 
     A node that knows of its own removal does not stop by itself: the others may not know that it
     is committed, and need its vote to find out (etcd#10563). It knocks at their doors instead; who
@@ -31,9 +33,7 @@ class Standing:
         leader: LeaderCalls,
         heard: Callable[[int, str], None],
         is_forgotten: Callable[[], bool],
-        every_ticks: int,
-        timeout: float,
-        request_timeout: float,
+        config: Config,
         logger: logging.Logger,
     ) -> None:
         self._state = state
@@ -41,9 +41,9 @@ class Standing:
         self._leader = leader
         self._heard = heard
         self._is_forgotten = is_forgotten
-        self._every_ticks = every_ticks
-        self._timeout = timeout
-        self._request_timeout = request_timeout
+        self._every_ticks = config.raft_config.election_tick
+        self._timeout = config.conf_change_request_timeout
+        self._request_timeout = config.request_timeout
         self._logger = logger
         self._ticks = 0
         self._knocked = False
@@ -145,3 +145,8 @@ class Standing:
             )  # fmt: skip
         finally:
             self._announcing = None
+
+
+def is_forgotten(core: RaftCore) -> bool:
+    """Say whether a node cannot campaign, and has heard of no leader for a long time."""
+    return not core.promotable and core.election_elapsed >= core.election_timeout

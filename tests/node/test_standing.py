@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
+from raftify.config import Config
 from raftify.core.types import Message
 from raftify.node.standing import Standing
 from raftify.peers import Membership, Peers
@@ -33,9 +34,7 @@ def make_standing(outbox: Outbox) -> Standing:
         leader=nobody,
         heard=lambda _id, _address: None,
         is_forgotten=lambda: False,
-        every_ticks=100,
-        timeout=1.0,
-        request_timeout=1.0,
+        config=Config(),
         logger=logging.getLogger("test"),
     )
 

@@ -69,8 +69,13 @@ class Caller:
         else:
             self._read_stale(node, asked)
 
-    async def write(self, node: SimulatedNode, timeout: float, asked: Any = None) -> Call:
-        """Propose what is asked, by default something drawn, at `node`."""
+    async def write(
+        self, node: SimulatedNode, timeout: float, asked: Any = None, *, steadfast: bool = False
+    ) -> Call:
+        """Propose what is asked, by default something drawn, at `node`.
+
+        With `steadfast` it asks any leader, and waits until the deadline.
+        """
         workload, number = self.scene.workload, self.scene.number()
         if asked is None:
             asked = workload.draw_write(self.random, number)
@@ -79,9 +84,11 @@ class Caller:
         self.scene.writes.append((number, call))
 
         # A leader may ask for its own term only; who asks may give up before the answer.
-        fenced = node.raft.is_leader() and self.random.random() < 0.2
+        fenced = node.raft.is_leader() and not steadfast and self.random.random() < 0.2
         term = node.runtime.state.term if fenced else None
-        patience = self.random.uniform(0, 0.2) if self.random.random() < 0.05 else timeout + GRACE
+        patience = timeout + GRACE
+        if not steadfast and self.random.random() < 0.05:
+            patience = self.random.uniform(0, 0.2)
 
         async def begin(raft: Raft) -> Any:
             return workload.decode(asked, await raft.propose(data, timeout=timeout, term=term))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from random import Random
 from typing import Any
 
+from raftify.peers import Membership
 from raftify.testing.history.linearizability import Answer
 from raftify.testing.history.recorder import Recorder
 from raftify.testing.invariants import Invariants
@@ -191,7 +192,7 @@ class Storm:
             for node in list(cluster.nodes.values()):
                 if membership.is_member(node.id):
                     continue
-                if node.running and not node.runtime.state.membership.member_ids():
+                if node.running and _nobody_tells(node, membership):
                     await node.stop()
                     cluster.nodes.pop(node.id, None)
             ids = set(cluster.nodes)
@@ -203,7 +204,7 @@ class Storm:
     async def _check(self, scene: Scene, caller: Caller, members: list[SimulatedNode]) -> None:
         """Demand fresh writes and reads at everybody, then agreement, then a possible history."""
         for node in members:
-            call = await caller.write(node, 10.0)
+            call = await caller.write(node, 10.0, steadfast=True)
             if call.outcome.value != "ok":
                 raise StormFailed(f"a write at {node} was not served after the last fault")
             asked = scene.workload.draw_read(caller.random)
@@ -225,6 +226,13 @@ class Storm:
         report.operations, report.faults = scene.outcomes, scene.faults
         report.packets, report.ends = Counter(scene.cluster.network.counts), scene.ends
         report.note_gaps(began, ended, scene.successes)
+
+
+def _nobody_tells(node: SimulatedNode, membership: Membership) -> bool:
+    """Say whether `node`, which is no member, may never be told: it never was one, or no more than
+    half of the others that it knows are members still (decision 12)."""
+    others = node.runtime.state.membership.member_ids() - {node.id}
+    return 2 * len(others & membership.member_ids()) <= len(others)
 
 
 def heal(scene: Scene) -> None:
