@@ -133,6 +133,8 @@ class MemoryTransport(Transport):
             except PeerRefused as error:
                 self._report_loss(message)
                 service.report_refused(to, error)
+                # What is refused at once may be answered at once, and nobody else had a turn.
+                await asyncio.sleep(0)
             except RaftifyError:
                 self._report_loss(message)
                 service.report_unreachable(to)
