@@ -230,9 +230,15 @@ class Storm:
 
 def _nobody_tells(node: SimulatedNode, membership: Membership) -> bool:
     """Say whether `node`, which is no member, may never be told: it never was one, or no more than
-    half of the others that it knows are members still (decision 12)."""
-    others = node.runtime.state.membership.member_ids() - {node.id}
-    return 2 * len(others & membership.member_ids()) <= len(others)
+    half of the others that it knows are members still, and where it knows them (decision 12)."""
+    known = node.runtime.state.membership
+    others = known.member_ids() - {node.id}
+    still = [
+        i
+        for i in others & membership.member_ids()
+        if known.address_of(i) == membership.address_of(i)
+    ]
+    return 2 * len(still) <= len(others)
 
 
 def heal(scene: Scene) -> None:
