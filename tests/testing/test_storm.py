@@ -116,7 +116,7 @@ class Over(StoreWorkload):
         (Forgetful, CheckFailed, "was acknowledged, but is not there"),
         (Moody, InvariantViolation, "DeterministicResults"),
         (Repeating, CheckFailed, "was applied 2 times"),
-        (Stale, (CheckFailed, NotLinearizable), "read your writes|violated"),
+        (Stale, (CheckFailed, NotLinearizable), "read your writes|not linearizable"),
     ],
 )
 def test_a_bad_state_machine_is_found(

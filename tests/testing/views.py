@@ -68,6 +68,14 @@ class FakeNode:
         if durable:
             del self.disk.terms[entries[0].index - self.disk.first_index :]
             self.disk.terms += [entry.term for entry in entries]
+            # Whoever has an entry durably has been in its term.
+            state = self.disk.hard_state
+            term = max(state.term, *(entry.term for entry in entries))
+            self.disk.hard_state = HardState(term, state.vote if term == state.term else 0, 1)
+            # An entry reaches the disk with its term, or after it.
+            hard = self.disk.hard_state
+            if entries[-1].term > hard.term:
+                self.disk.hard_state = HardState(entries[-1].term, 0, hard.commit)
         return self
 
     def commit(self, index: int) -> FakeNode:
