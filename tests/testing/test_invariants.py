@@ -86,6 +86,15 @@ def one_leader_a_term(invariant: Invariant) -> None:
     invariant.on_step(one)
 
 
+@right(ElectionSafety)
+def a_sole_voter_that_nobody_heard_of(invariant: Invariant) -> None:
+    node = FakeNode(1).lead(2)
+    node.disk.hard_state = HardState(1)
+    invariant.on_step(node)
+    node.incarnation = 2
+    invariant.on_step(node.lead(2))
+
+
 @wrong(ElectionSafety, "term 2 has two leaders")
 def two_leaders_of_a_term(invariant: Invariant) -> None:
     invariant.on_step(FakeNode(1).lead(2))
@@ -215,6 +224,23 @@ def logs_that_part_at_another_term(invariant: Invariant) -> None:
     invariant.on_step(FakeNode(1).append(at(2, 2), at(3, 2)))
     invariant.on_step(FakeNode(2).append(at(2, 2), at(3, 3)))
     invariant.on_step(FakeNode(3).append(at(2, 2)))
+
+
+@right(LogMatching)
+def what_a_sole_voter_never_synced(invariant: Invariant) -> None:
+    """It leads before its term is durable, and after a crash leads the same term again."""
+    node = FakeNode(1).append(at(2, 2), durable=False)
+    invariant.on_step(node)
+    invariant.on_step(node.restart().append(at(2, 2, b"other")))
+
+
+@wrong(LogMatching, "another one than elsewhere")
+def what_became_durable_later(invariant: Invariant) -> None:
+    node = FakeNode(1).append(at(2, 2), durable=False)
+    invariant.on_step(node)
+    node.disk.hard_state = HardState(2, 1, 1)
+    invariant.on_step(node.append(at(3, 2)))
+    invariant.on_step(FakeNode(2).append(at(2, 2, b"other")))
 
 
 @wrong(LogMatching, "another one than elsewhere")
