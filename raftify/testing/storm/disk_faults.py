@@ -10,6 +10,10 @@ from raftify.testing.storm.scene import Scene, patient
 
 
 def _disk(scene: Scene, random: Random) -> SimulatedNode | None:
+    """Return a running node, the leader more often than others."""
+    leader = scene.a_leader()
+    if leader is not None and random.random() < 0.4:
+        return leader
     return scene.any_node(random)
 
 

@@ -31,9 +31,10 @@ async def damage(scene: Scene, node: SimulatedNode, random: Random) -> None:
     machine.held = True
     scene.invariants.forget(node.id)
     if kind == "wipe":
+        met = _who_met(scene, node)
         node.wipe()
         if random.random() < 0.5:
-            await come_back_under_the_old_id(scene, node)
+            await come_back_under_the_old_id(scene, node, met)
         return
     if kind == "tear":
         node.storage.tear()
@@ -63,7 +64,9 @@ async def _look_at_damage(scene: Scene, node: SimulatedNode) -> None:
     node.wipe()
 
 
-async def come_back_under_the_old_id(scene: Scene, node: SimulatedNode) -> None:
+async def come_back_under_the_old_id(
+    scene: Scene, node: SimulatedNode, met: set[tuple[str, int]]
+) -> None:
     """Start an empty disk under the id of the node that it had been: it must be refused."""
     membership = _known_membership(scene, node)
     if membership is None:
@@ -78,7 +81,7 @@ async def come_back_under_the_old_id(scene: Scene, node: SimulatedNode) -> None:
     finally:
         node.config = None
     await asyncio.sleep(_OLD_ID_SECONDS)
-    _demand_not_heard(scene, node, len(membership))
+    _demand_not_heard(scene, node, met)
     if node.running:
         node.crash()
     elif not isinstance(node.failure, IncarnationMismatch | NodeRemoved) and not (
@@ -90,20 +93,24 @@ async def come_back_under_the_old_id(scene: Scene, node: SimulatedNode) -> None:
     node.wipe()
 
 
-def _demand_not_heard(scene: Scene, node: SimulatedNode, members: int) -> None:
-    """Demand that no majority takes messages of `node`, which began anew just now.
+def _who_met(scene: Scene, node: SimulatedNode) -> set[tuple[str, int]]:
+    """Return the processes that took messages of `node`, and so know its disk."""
+    return {
+        (other.name, other.incarnation)
+        for other in scene.running()
+        if other is not node and other.silence_of(node.id) is not None
+    }
 
-    Who joined later, and has never met the node with its old disk, cannot know better.
-    """
-    hearing = []
+
+def _demand_not_heard(scene: Scene, node: SimulatedNode, met: set[tuple[str, int]]) -> None:
+    """Demand that nobody who had met `node` takes its messages now that its disk is another."""
     for other in scene.running():
-        machine = scene.machine(other)
+        is_right = scene.machine(other).odd_until < scene.now - _OLD_ID_SECONDS
         silence = other.silence_of(node.id)
-        is_right = machine.odd_until < scene.now - _OLD_ID_SECONDS
-        if other is not node and is_right and silence is not None:
-            hearing += [other] if silence < _OLD_ID_SECONDS / 2 else []
-    if 2 * len(hearing) > members:
-        scene.fail(f"{hearing} take messages of {node}, whose disk was emptied")
+        if (other.name, other.incarnation) not in met or not is_right or silence is None:
+            continue
+        if silence < _OLD_ID_SECONDS / 2:
+            scene.fail(f"{other} takes messages of {node}, whose disk was emptied")
 
 
 def _known_membership(scene: Scene, node: SimulatedNode) -> Peers | None:
