@@ -14,20 +14,20 @@ import socket
 import sys
 import zlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from examples.children import TOP, Children, free_ports
 from examples.matchengine.amounts import SCALE
-from examples.matchengine.answers import Cancelled, Placed, Refused
+from examples.matchengine.answers import Answer, Cancelled, Placed, Refused
 from examples.matchengine.client import MatchClient
 from examples.matchengine.flow import order_flow
 from examples.matchengine.machine import MatchMachine
-from examples.matchengine.orders import CancelOrder
+from examples.matchengine.orders import CancelOrder, Command
 from examples.process_cluster import ProcessCluster, leader_of
-from raftify.errors import RaftifyError
+from raftify.errors import OutcomeUnknown, RaftifyError
 from tests.examples.matchengine_orders import answers_http, buy, sell
 from tests.examples.processes import names_in, program
 
@@ -54,6 +54,14 @@ async def test_the_cluster_script_runs_through() -> None:
     assert b"all as it should be" in output
 
 
+async def until_known(client: MatchClient, order: Command) -> Answer:
+    """Send `order` until its outcome is known: a leader may die with it in its hands."""
+    async with asyncio.timeout(60):
+        while True:
+            with suppress(OutcomeUnknown):
+                return await client.place(order)
+
+
 async def test_the_client_finds_the_leader_and_asks_and_orders(tmp_path: Path) -> None:
     """Also while the leader dies; what is sent again is entered once."""
     async with cluster_of_three(tmp_path) as cluster:
@@ -71,7 +79,7 @@ async def test_the_client_finds_the_leader_and_asks_and_orders(tmp_path: Path) -
             kinds = [type(answer) for answer in many]
             assert kinds == [Placed, Refused, Placed, Cancelled]
             await cluster.kill(leader)
-            again = await client.place(buy("b1", "10", "0.5"))
+            again = await until_known(client, buy("b1", "10", "0.5"))
             assert again == many[0]
             assert await client.cancel("s1") == Cancelled("s1", SCALE * 3 // 2)
             order = await client.order("s1")
