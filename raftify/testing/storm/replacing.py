@@ -84,7 +84,7 @@ async def come_back_under_the_old_id(
     _demand_not_heard(scene, node, met)
     if node.running:
         node.crash()
-    elif not isinstance(node.failure, IncarnationMismatch | NodeRemoved) and not (
+    elif not isinstance(node.failure, IncarnationMismatch | NodeRemoved | None) and not (
         # The leader's word may be there before the refusal: it has lost what it acknowledged.
         isinstance(node.failure, InvariantViolation) and "wiped" in str(node.failure)
     ):

@@ -30,6 +30,7 @@ from raftify.testing.storm.report import StormReport
 from raftify.testing.storm.requests import REQUESTS, politely
 from raftify.testing.storm.scene import Scene, StormFailed, patient
 from raftify.testing.storm.store import StoreWorkload
+from raftify.testing.storm.witness import Witness
 from raftify.testing.storm.workload import Workload
 
 Fault = Callable[[Scene, Random], Coroutine[Any, Any, None]]
@@ -121,6 +122,7 @@ class Storm:
         began = cluster.now
         keeper = asyncio.create_task(Keeper(scene).run(), name="keeper")
         callers = [Caller(scene, f"client {at}") for at in range(1, self.plan.clients + 1)]
+        callers.append(Witness(scene, "witness"))
         calling = [asyncio.create_task(caller.run()) for caller in callers]
         operator = Operator(scene)
         operating = asyncio.create_task(operator.run(), name="operator")
