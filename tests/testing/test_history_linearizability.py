@@ -117,6 +117,15 @@ BAD: dict[str, list[Operation]] = {
         ok("b", KV.get("x"), 2, 2, 3),
         ok("a", KV.get("x"), 1, 4, 5),
     ],
+    "an item comes out before anybody puts it in": [
+        ok("a", QUEUE.dequeue("q"), "x", 1, 2),
+        ok("b", QUEUE.enqueue("q", "x"), None, 3, 4),
+    ],
+    "an item is there, and out again, only before it was put in": [
+        ok("a", QUEUE.dequeue("q"), 5, 2, 3),
+        ok("b", QUEUE.empty("q"), True, 2.5, 9),
+        ok("a", QUEUE.enqueue("q", 5), None, 5, 9),
+    ],
     "a failed write shows up": [
         failed("a", KV.put("x", 1), 0, 1),
         ok("b", KV.get("x"), 1, 2, 3),

@@ -48,9 +48,12 @@ def plainly(operations: Iterable[Operation]) -> Knowledge:
 
 
 def window(operation: Operation, called: float, ends: float) -> Window:
-    """Return a window within that of `operation`, and never an empty one.
+    """Return the part of that window that lies within the operation's own.
 
-    Where conclusions contradict each other nothing explains the history, which the search finds.
+    If there is none, the conclusions contradict the answers, so that no order explains the history:
+    the search finds that by the operation's own window, which this then is.
     """
-    called = max(operation.called, called)
-    return Window(operation, called, max(called, min(operation.ends, ends)))
+    narrow = Window(operation, max(operation.called, called), min(operation.ends, ends))
+    if narrow.called > narrow.ends:
+        return Window(operation, operation.called, operation.ends)
+    return narrow
