@@ -14,8 +14,8 @@ from raftify.core.types import (
     ConfState,
 )
 from raftify.errors import ConfigError
-from raftify.peers import Peer, check_node_id, check_peer
-from raftify.records import encode_peers
+from raftify.peers import Peer, Peers, check_node_id, check_peer
+from raftify.records import decode_peers, encode_peers
 
 #: Addresses by id, or peers, or the bare ids of nodes whose address the cluster knows already.
 Members = Mapping[int, str] | Mapping[int, Peer] | Iterable[Peer | int]
@@ -51,6 +51,35 @@ def conf_change(
     if not isinstance(given, ConfChangeTransition):
         raise ConfigError(f"transition is a ConfChangeTransition, not {given!r:.60}")
     return ConfChangeV2(transition, tuple(changes), encode_peers(peers) if peers else b"")
+
+
+def wanted_change(
+    change: ConfChangeV2 | None,
+    peers: Mapping[int, str] | None,
+    *,
+    add: Members,
+    add_learners: Members,
+    remove: Iterable[int],
+    transition: ConfChangeTransition,
+) -> ConfChangeV2:
+    """Return what a call of `change_config` asks for: a whole `change`, or one in words.
+
+    `peers` are the addresses of nodes that a whole `change` adds.
+
+    Raises:
+        ConfigError: it is neither, or both, or cannot be sent.
+    """
+    if change is None:
+        change = conf_change(
+            add=add, add_learners=add_learners, remove=remove, transition=transition
+        )
+    elif add or add_learners or remove:
+        raise ConfigError("give either a whole ConfChangeV2 or add, add_learners and remove")
+    change = check_change(change)
+    if peers is None:
+        return change
+    named = [*decode_peers(change.context), *Peers(peers).values()]
+    return ConfChangeV2(change.transition, change.changes, encode_peers(named))
 
 
 def membership_change(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeVar, cast
 
@@ -13,11 +13,11 @@ from raftify.client.arguments import flag, payload, payloads, several, text
 from raftify.client.arguments import message as checked_message
 from raftify.client.arguments import seconds as checked_seconds
 from raftify.client.backoff import Backoff
-from raftify.client.changes import Members, check_change, conf_change
 from raftify.client.directory import PROBE_TIMEOUT, ClusterDirectory, Connect
 from raftify.client.leader_call import LeaderCall, Operation
+from raftify.client.membership import MembershipChanges
 from raftify.config import Config
-from raftify.core.types import ConfChangeTransition, ConfChangeV2, Message
+from raftify.core.types import Message
 from raftify.errors import (
     ConfigError,
     MalformedMessage,
@@ -35,7 +35,7 @@ from raftify.peers import (
 )
 from raftify.state_machine import AbstractLogEntry
 from raftify.transport import connect as connect_over_grpc
-from raftify.transport.interface import RemoteNode
+from raftify.transport.interface import NodeApi, RemoteNode
 
 T = TypeVar("T")
 
@@ -92,8 +92,10 @@ def create_client(
     )
 
 
-class RaftServiceClient:
+class RaftServiceClient(MembershipChanges):
     """A client of one cluster, made by `create_client`. Belongs to one event loop.
+
+    The membership is changed by the same calls as on a node, see `MembershipChanges`.
 
     Every call raises ConfigError for an argument that is wrong, before anything is sent.
 
@@ -214,50 +216,21 @@ class RaftServiceClient:
 
     # -- membership -------------------------------------------------------------------------
 
-    async def change_config(
+    async def _ask_leader(
         self,
-        change: ConfChangeV2 | None = None,
+        do: Callable[[NodeApi, float], Awaitable[T]],
         *,
-        add: Members = (),
-        add_learners: Members = (),
-        remove: Iterable[int] = (),
-        transition: ConfChangeTransition = ConfChangeTransition.AUTO,
-        force: bool = False,
-        timeout: float | None = None,
-    ) -> Membership:
-        """Change who is a voter and who a learner; return the membership once it is in force.
+        timeout: float,
+        what: str,
+        repeatable: bool = False,
+    ) -> T:
+        answer = await self._on_leader(do, timeout, repeatable=repeatable)
+        if isinstance(answer, Membership):
+            self._directory.learn_membership(answer)
+        return answer
 
-        Give a whole `change`, or say what to change in words:
-
-            await client.change_config(add={4: "10.0.0.4:60061"}, remove=[2])
-
-        Raises:
-            ConfChangeRejected: it cannot be made from the present configuration, or a learner to
-                be promoted lags, and `force` is not given.
-            JoinRejected: an id to be added was used before.
-        """
-        if change is None:
-            wanted = conf_change(
-                add=add, add_learners=add_learners, remove=remove, transition=transition
-            )
-        elif add or add_learners or remove:
-            raise ConfigError("give either a whole ConfChangeV2 or add, add_learners and remove")
-        else:
-            wanted = check_change(change)
-        flag("force", force)
-        membership = await self._on_leader(
-            lambda node, left: node.change_config(wanted, timeout=left, force=force), timeout
-        )
-        self._directory.learn_membership(membership)
-        return membership
-
-    async def leave_joint(self, *, timeout: float | None = None) -> Membership:
-        """Leave a joint configuration that was entered with an explicit transition."""
-        membership = await self._on_leader(
-            lambda node, left: node.leave_joint(timeout=left), timeout
-        )
-        self._directory.learn_membership(membership)
-        return membership
+    def _change_timeout(self, timeout: float | None) -> float:
+        return checked_seconds(timeout, self._timeout)
 
     async def request_id(
         self, raft_addr: str, identity: str = "", *, timeout: float | None = None

@@ -15,6 +15,7 @@ Table = Mapping[str, Mapping[str, str]]
 
 _TIMED: Final = {"timeout": "timeout"}
 _CHANGE: Final = {
+    "peers": "own_peers",
     "change": "change",
     "add": "members",
     "add_learners": "members",
@@ -22,6 +23,28 @@ _CHANGE: Final = {
     "transition": "transition",
     "force": "flag",
     "timeout": "timeout",
+}
+
+#: The same words for a node and for a client.
+_MEMBERSHIP: Final[Table] = {
+    "change_membership": {
+        "voters": "voters",
+        "retain": "flag",
+        "force": "flag",
+        "timeout": "timeout",
+    },
+    "add_learner": {
+        "node_id": "new_id",
+        "address": "address",
+        "metadata": "metadata",
+        "blocking": "flag",
+        "timeout": "timeout",
+    },
+    "wait_for_member": {"node_id": "node_id", "timeout": "timeout"},
+    "add_peer": {"node_id": "new_id", "address": "address", "role": "role", "timeout": "timeout"},
+    "add_peers": {"peers": "peers", "timeout": "timeout"},
+    "change_config": _CHANGE,
+    "leave_joint": _TIMED,
 }
 
 RAFT: Final[Table] = {
@@ -53,24 +76,7 @@ RAFT: Final[Table] = {
     "read_index": _TIMED,
     "wait_for_recovery": _TIMED,
     "initialize": {"members": "first_members", "timeout": "timeout"},
-    "change_membership": {
-        "voters": "voters",
-        "retain": "flag",
-        "force": "flag",
-        "timeout": "timeout",
-    },
-    "add_learner": {
-        "node_id": "new_id",
-        "address": "address",
-        "metadata": "metadata",
-        "blocking": "flag",
-        "timeout": "timeout",
-    },
-    "wait_for_member": {"node_id": "node_id", "timeout": "timeout"},
-    "add_peer": {"node_id": "new_id", "address": "address", "role": "role", "timeout": "timeout"},
-    "add_peers": {"peers": "peers", "timeout": "timeout"},
-    "change_config": {"peers": "own_peers", **_CHANGE},
-    "leave_joint": _TIMED,
+    **_MEMBERSHIP,
     "get_peers": {},
     "get_cluster_size": {},
     "is_leader": {},
@@ -108,8 +114,7 @@ CLIENT: Final[Table] = {
     "propose_many": {"data": "payloads", "timeout": "timeout"},
     "query": {"data": "question", "stale": "flag", "timeout": "timeout"},
     "read_index": _TIMED,
-    "change_config": _CHANGE,
-    "leave_joint": _TIMED,
+    **_MEMBERSHIP,
     "request_id": {"raft_addr": "address", "identity": "identity", "timeout": "timeout"},
     "get_peers": _TIMED,
     "set_peers": {"peers": "moved", "timeout": "timeout"},

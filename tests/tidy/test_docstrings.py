@@ -15,7 +15,6 @@ _RAISE_NOTHING = {
     "Raft.quit",
     "RaftServiceClient.close",
     "RaftServiceClient.create_snapshot",
-    "RaftServiceClient.leave_joint",
     "RaftServiceClient.read_index",
     "RaftServiceClient.send_message",
 }
