@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from random import Random
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from raftify import joining, leaving
 from raftify.config import Config
@@ -25,21 +25,26 @@ from raftify.node.founding import prepare_store, release_store, take_store
 from raftify.node.local_state import RunningState
 from raftify.node.raft_node import RaftNode
 from raftify.peers import Address, ClusterJoinTicket
-from raftify.state_machine import AbstractStateMachine
+from raftify.state_machine import AbstractStateMachine, Machine, Machine_co
 from raftify.storage.base import StableStorage
 from raftify.transport.grpc_transport import GrpcTransport
 from raftify.transport.interface import Transport
 
 
-class Raft(Log, Members, Leadership, Operation):
+class Raft(Log, Members, Leadership, Operation[Machine_co]):
     """A node of a Raft cluster.
+
+    `Raft[MyMachine]` is a node with a MyMachine, as `bootstrap` returns for one: type checkers then
+    know what `state_machine()` is. Just `Raft` is a node with any.
 
     Make it with `bootstrap`, run it with `run` in a task or by `async with`, and use it from the
     same event loop. Every waiting call has a deadline: its `timeout` in seconds, or the one of
     the Config. Cancelling a call stops the waiting; what was proposed may still take effect.
     """
 
-    def __init__(self, node: RaftNode) -> None:
+    _node: RaftNode[Machine_co]
+
+    def __init__(self, node: RaftNode[Machine_co]) -> None:
         self._node = node
         self._task: asyncio.Task[None] | None = None
 
@@ -51,13 +56,13 @@ class Raft(Log, Members, Leadership, Operation):
         node_id: int,
         raft_addr: str,
         log_storage: StableStorage,
-        fsm: AbstractStateMachine,
+        fsm: Machine,
         config: Config | None = None,
         logger: logging.Logger | None = None,
         *,
         transport: Transport | None = None,
         random: Random | None = None,
-    ) -> Self:
+    ) -> Raft[Machine]:
         """Return a node ready to run.
 
         On a store that has a log it resumes; calling it again and again is safe. On a new store it
@@ -120,7 +125,7 @@ class Raft(Log, Members, Leadership, Operation):
             log_storage.close()
             release_store(log_storage)
             raise
-        return cls(node)
+        return cast("type[Raft[Machine]]", cls)(node)
 
     async def run(self) -> None:
         """Run the node until `quit` or `leave`, or until it breaks.

@@ -5,7 +5,23 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable
 from io import BytesIO
-from typing import BinaryIO, Protocol, Self
+from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
+
+if TYPE_CHECKING:
+    # Every type checker brings typing_extensions along; nothing of it is needed at run time.
+    from typing_extensions import TypeVar
+
+    #: A user's own class. What holds one is `Raft[MyMachine]`, or just `Raft` where any will do.
+    Machine_co = TypeVar(
+        "Machine_co", bound="AbstractStateMachine", default="AbstractStateMachine", covariant=True
+    )
+else:
+    from typing import TypeVar
+
+    Machine_co = TypeVar("Machine_co", bound="AbstractStateMachine", covariant=True)
+
+#: A user's own class where a function is given one.
+Machine = TypeVar("Machine", bound="AbstractStateMachine")
 
 
 class Writable(Protocol):

@@ -48,15 +48,14 @@ async def run(raft_addr: str, peer_addr: str | None, log_dir: str) -> None:
     config = Config(tick_interval=TICK_SECONDS)
     storage = LmdbStorage.create(log_dir, config, logger)
     ticket = await request_ticket(storage, raft_addr, peer_addr, config, timeout=20.0)
-    counter = WriteCounter()
     async with Raft.bootstrap(
-        node_id_for(storage, ticket), raft_addr, storage, counter, config, logger
+        node_id_for(storage, ticket), raft_addr, storage, WriteCounter(), config, logger
     ) as raft:
         if ticket is not None:
             await raft.join_cluster([ticket])
 
         async def state() -> dict[str, object]:
-            return {**raft.inspect(), "writes": len(counter.times)}
+            return {**raft.inspect(), "writes": len(raft.state_machine().times)}
 
         async def propose(write_id: str) -> str:
             return (await raft.propose(write_id.encode())).decode()
@@ -64,7 +63,7 @@ async def run(raft_addr: str, peer_addr: str | None, log_dir: str) -> None:
         async def times_applied() -> dict[str, int]:
             # A linearizable read: everything acknowledged before the question is in the answer.
             await raft.read_index()
-            return counter.times
+            return raft.state_machine().times
 
         await serve_commands({"state": state, "propose": propose, "times_applied": times_applied})
 

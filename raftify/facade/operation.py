@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Generic
+
 from raftify.client.arguments import message as checked_message
 from raftify.client.arguments import seconds, whole
 from raftify.core.types import Message
@@ -11,16 +13,16 @@ from raftify.node.raft_node import RaftNode
 from raftify.node.report import with_decoded
 from raftify.node.switches import Switches
 from raftify.node.telling import EntryDecoder
-from raftify.state_machine import AbstractStateMachine
+from raftify.state_machine import Machine_co
 from raftify.storage.base import StableStorage
 from raftify.transport.arrivals import check_single
 from raftify.waiting import Wait, Watch
 
 
-class Operation:
+class Operation(Generic[Machine_co]):
     """Snapshots, and a look inside."""
 
-    _node: RaftNode
+    _node: RaftNode[Machine_co]
 
     async def make_snapshot(self, *, timeout: float | None = None) -> int:
         """Take a snapshot of this node's state machine now; return the index it covers.
@@ -81,8 +83,12 @@ class Operation:
         """What this node does by itself; each may be turned off while it runs."""
         return self._node.switches
 
-    def state_machine(self) -> AbstractStateMachine:
-        """Return this node's state machine. Reading it sees what has been applied here."""
+    def state_machine(self) -> Machine_co:
+        """Return this node's state machine, the very object that `bootstrap` was given.
+
+        Reading it sees what has been applied here; `read_index` first makes that a linearizable
+        read. Only `apply` may change it.
+        """
         return self._node.state_machine
 
     def storage(self) -> StableStorage:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import replace
 from random import Random
-from typing import Any
+from typing import Any, Generic
 
 from raftify.config import Config
 from raftify.core.raw_node import RawNode, SnapshotStatus
@@ -33,12 +33,12 @@ from raftify.node.state_machine_runner import StateMachineRunner
 from raftify.node.switches import Switches
 from raftify.node.whereabouts import Whereabouts
 from raftify.node.worker import ThreadWorker, Worker
-from raftify.state_machine import AbstractStateMachine
+from raftify.state_machine import Machine_co
 from raftify.storage.base import StableStorage
 from raftify.transport.interface import Handshake, RemoteNode, Transport
 
 
-class RaftNode:
+class RaftNode(Generic[Machine_co]):
     """Everything of one node between the facade and the core. Made and run on one event loop.
 
     The store must have been initialised. The node owns it from here on, and closes it at its end.
@@ -50,7 +50,7 @@ class RaftNode:
         address: str,
         config: Config,
         storage: StableStorage,
-        state_machine: AbstractStateMachine,
+        state_machine: Machine_co,
         transport: Transport,
         random: Random,
         logger: logging.Logger,

@@ -53,10 +53,9 @@ class Commands:
     """What the parent may ask for."""
 
     def __init__(
-        self, raft: Raft, machine: Registers, storage: StallingStorage, transport: RoutedTransport
+        self, raft: Raft[Registers], storage: StallingStorage, transport: RoutedTransport
     ) -> None:
         self._raft = raft
-        self._machine = machine
         self._storage = storage
         self._transport = transport
 
@@ -83,17 +82,17 @@ class Commands:
     async def get(self, key: str, timeout: float) -> str | None:
         """Read linearizably; None: the key has no value."""
         await self._raft.read_index(timeout=timeout)
-        return self._machine.values.get(key)
+        return self._raft.state_machine().values.get(key)
 
     async def propose(self, entry: str, timeout: float) -> str:
         return (await self._raft.propose(entry.encode(), timeout=timeout)).decode()
 
     async def dump(self) -> dict[str, Any]:
         """Return a digest of the state, and how often each write was applied."""
-        times = self._machine.times
+        machine = self._raft.state_machine()
         return {
-            "digest": hashlib.sha256(self._machine.encode()).hexdigest(),
-            "times": {client: base64.b64encode(t).decode() for client, t in times.items()},
+            "digest": hashlib.sha256(machine.encode()).hexdigest(),
+            "times": {client: base64.b64encode(t).decode() for client, t in machine.times.items()},
         }
 
     async def stall(self, stalled: bool) -> None:
@@ -119,16 +118,15 @@ async def run(arguments: argparse.Namespace) -> None:
     routes = json.loads(arguments.routes)
     way = routes.get(peer, peer)
     ticket = await request_ticket(storage, address, way, config, timeout=JOIN_SECONDS)
-    machine = Registers()
     node_id = node_id_for(storage, ticket)
     transport = RoutedTransport(address, config, logger, routes)
-    raft = Raft.bootstrap(node_id, address, storage, machine, config, logger, transport=transport)
+    raft = Raft.bootstrap(
+        node_id, address, storage, Registers(), config, logger, transport=transport
+    )
     running = asyncio.create_task(raft.run())
     if ticket is not None:
         await raft.join_cluster([ticket], timeout=JOIN_SECONDS)
-    serving = asyncio.create_task(
-        serve_commands(Commands(raft, machine, storage, transport).table())
-    )
+    serving = asyncio.create_task(serve_commands(Commands(raft, storage, transport).table()))
     await asyncio.wait({running, serving}, return_when=asyncio.FIRST_COMPLETED)
     storage.flowing.set()
     if serving.done():

@@ -59,7 +59,7 @@ def free_ports(count: int) -> list[int]:
 
 
 @asynccontextmanager
-async def three_nodes() -> AsyncIterator[dict[int, Raft]]:
+async def three_nodes() -> AsyncIterator[dict[int, Raft[Journal]]]:
     peers = Peers({i: f"127.0.0.1:{port}" for i, port in enumerate(free_ports(3), start=1)})
     async with AsyncExitStack() as stack:
         nodes = {}
@@ -113,8 +113,7 @@ class Writers:
         await asyncio.gather(*self._tasks)
 
 
-def check(writers: Writers, journal: AbstractStateMachine) -> None:
-    assert isinstance(journal, Journal)
+def check(writers: Writers, journal: Journal) -> None:
     applied = Counter(journal.entries)
     assert {entry: applied[entry] for entry in writers.acknowledged if applied[entry] != 1} == {}
     assert {entry: applied[entry] for entry in writers.unknown if applied[entry] > 1} == {}

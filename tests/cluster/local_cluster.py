@@ -42,9 +42,8 @@ def make_config(**settings: Any) -> Config:
 class LocalNode:
     """One node and what it needs to be started again."""
 
-    def __init__(self, raft: Raft, machine: Tally, address: str, log_dir: Path) -> None:
+    def __init__(self, raft: Raft[Tally], address: str, log_dir: Path) -> None:
         self.raft = raft
-        self.machine = machine
         self.address = address
         self.log_dir = log_dir
         self.task = asyncio.create_task(raft.run(), name=f"run-{raft.get_id()}")
@@ -52,6 +51,10 @@ class LocalNode:
     @property
     def id(self) -> int:
         return self.raft.get_id()
+
+    @property
+    def machine(self) -> Tally:
+        return self.raft.state_machine()
 
     async def applied(self, index: int, timeout: float = 20.0) -> None:
         state = self.raft._node.state
@@ -91,10 +94,9 @@ class LocalCluster:
         self, node_id: int, address: str, log_dir: Path | None = None, **settings: Any
     ) -> LocalNode:
         log_dir = log_dir or self.directory / f"{address.rpartition(':')[2]}"
-        machine = self.make_machine()
         config = make_config(**{**self.settings, **settings})
-        raft = Raft.bootstrap(node_id, address, self.storage(log_dir), machine, config)
-        node = LocalNode(raft, machine, address, log_dir)
+        raft = Raft.bootstrap(node_id, address, self.storage(log_dir), self.make_machine(), config)
+        node = LocalNode(raft, address, log_dir)
         self.nodes[node_id] = node
         return node
 

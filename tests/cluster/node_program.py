@@ -40,7 +40,9 @@ def say(kind: str, value: object = None) -> None:
     print(json.dumps([kind, value]), flush=True)  # noqa: T201 - it is how it speaks to the test
 
 
-async def start(arguments: argparse.Namespace, machine: Tally) -> tuple[Raft, asyncio.Task[None]]:
+async def start(
+    arguments: argparse.Namespace, machine: Tally
+) -> tuple[Raft[Tally], asyncio.Task[None]]:
     peers = json.loads(arguments.initial_peers) if arguments.initial_peers else None
     settings = {"tick_interval": 0.05, "lmdb_map_size": 1 << 30, **json.loads(arguments.settings)}
     config = Config(
@@ -83,10 +85,10 @@ async def main() -> None:
             break
         match reading.result().strip():
             case b"dump":
-                say("dump", describe(raft, machine))
+                say("dump", describe(raft))
             case b"read":
                 await raft.read_index(timeout=30)
-                say("read", describe(raft, machine))
+                say("read", describe(raft))
             case b"snapshot":
                 say("snapshot", await raft.make_snapshot())
             case _:
@@ -99,7 +101,8 @@ async def main() -> None:
         raise
 
 
-def describe(raft: Raft, machine: Tally) -> dict[str, object]:
+def describe(raft: Raft[Tally]) -> dict[str, object]:
+    machine = raft.state_machine()
     return {
         "order": machine.order,
         "counts": machine.counts,

@@ -8,10 +8,11 @@ import inspect
 import re
 import shutil
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from raftify import TlsConfig
+from raftify import Raft, TlsConfig
 from tests.cluster.local_cluster import free_address
 from tests.cluster.machines import Tally
 from tests.transport.certificates import HOST, Authority
@@ -64,5 +65,5 @@ async def test_the_node_and_the_client_talk(
     running = eval(code, namespace)
     assert inspect.isawaitable(running)
     await running
-    machine = namespace["raft"].state_machine()  # type: ignore[attr-defined]
-    assert machine.counts["over TLS"] == 1
+    raft = cast("Raft[Tally]", namespace["raft"])
+    assert raft.state_machine().counts["over TLS"] == 1
