@@ -77,6 +77,8 @@ class Peer:
     """A node as its cluster knows it.
 
     `incarnation` names the store behind the id; it is empty until the node has been met.
+    `initial_role` says what it begins as, to whoever founds or extends a cluster. The membership
+    does not keep it: what a member is now is in its `conf_state`.
     """
 
     node_id: int
@@ -194,7 +196,9 @@ class Membership:
         return cls(
             index=index,
             conf_state=ConfState(voters=voters, learners=learners),
-            peers=dict(peers),
+            # Neither the log nor a snapshot carries the roles: a node that kept them here would
+            # hold another membership than one that restarted.
+            peers={i: replace(peer, initial_role=InitialRole.VOTER) for i, peer in peers.items()},
             max_id=max(peers, default=0),
             origin=origin,
         )

@@ -96,6 +96,49 @@ def test_a_whole_life_with_every_call_to_the_observers() -> None:
     assert counting.sent > 100
 
 
+def test_a_cluster_is_founded_by_initialize_with_a_learner() -> None:
+    async def scenario(cluster: SimulatedCluster) -> None:
+        nodes = await cluster.initialize(2, learners=1)
+        assert [node.id for node in nodes] == [1, 2, 3]
+        conf = (await cluster.leader()).runtime.state.membership.conf_state
+        assert (conf.voters, conf.learners) == ((1, 2), (3,))
+        await (await cluster.leader()).raft.propose(b"x")
+        await cluster.converge()
+        assert all(isinstance(n.machine, Tally) and n.machine.order == ["x"] for n in nodes)
+
+    simulate(scenario, machine=Tally, seed=1, observers=[Invariants()])
+
+
+def test_nodes_that_wait_have_no_cluster_until_one_of_them_is_told() -> None:
+    async def scenario(cluster: SimulatedCluster) -> None:
+        peers = cluster.place(3)
+        for node_id in peers:
+            cluster.nodes[node_id].start(node_id)
+        await asyncio.sleep(30)
+        assert all(not node.runtime.state.term for node in cluster.nodes.values())
+        await cluster.nodes[2].raft.initialize(peers)
+        cluster.nodes[2].crash()
+        cluster.nodes[2].start()
+        await cluster.leader()
+        await cluster.converge()
+
+    simulate(scenario, machine=Tally, seed=2, observers=[Invariants()])
+
+
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_a_static_cluster_begins_with_the_leader_and_the_learners_it_was_told(first: int) -> None:
+    async def scenario(cluster: SimulatedCluster) -> None:
+        await cluster.start(3, learners=2, first_leader=first)
+        leader = await cluster.leader()
+        assert leader.id == first
+        assert cluster.now < cluster.config.tick_interval
+        conf = leader.runtime.state.membership.conf_state
+        assert (conf.voters, conf.learners) == ((1, 2, 3), (4, 5))
+        await cluster.converge()
+
+    simulate(scenario, machine=Tally, seed=3, observers=[Invariants()])
+
+
 @pytest.mark.parametrize("callbacks", [0, 1, 5, 13, 40, 77, 150])
 def test_a_crash_at_any_await_loses_nothing_acknowledged(callbacks: int) -> None:
     async def scenario(cluster: SimulatedCluster) -> None:

@@ -19,7 +19,7 @@ from raftify.testing.invariants import Invariants
 from raftify.testing.simulation import InvariantViolation
 from raftify.testing.storm import StoreWorkload, run_storm, summary
 from raftify.testing.storm.__main__ import main
-from raftify.testing.storm.plan import draw_plan
+from raftify.testing.storm.plan import Founding, draw_plan
 from raftify.testing.storm.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,6 +37,9 @@ def test_storms_differ_in_all_that_is_drawn() -> None:
     """Every size comes up, and the rare kinds of storms too."""
     plans = [draw_plan(seed) for seed in range(60)]
     assert {plan.size for plan in plans} == set(range(1, 8))
+    assert {plan.founding for plan in plans} == set(Founding)
+    assert {plan.learners for plan in plans} == {0, 1, 2}
+    assert any(plan.first_leader for plan in plans)
     assert {plan.leases for plan in plans} == {plan.mixed for plan in plans} == {True, False}
 
 

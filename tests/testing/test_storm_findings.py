@@ -121,3 +121,19 @@ def test_a_learner_that_was_removed_while_it_was_away_ends() -> None:
             assert isinstance(learner.failure, NodeRemoved)
 
     simulate(scenario, machine=Store, config=Config(), timeout=120)
+
+
+def test_a_member_has_the_same_membership_before_and_after_a_restart() -> None:
+    """Storms 6000 and 6006: the members of a static cluster kept the roles they began with in the
+    membership, where neither the log nor a snapshot has them: whoever restarted had another one."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        first, second, learner = await cluster.start(2, learners=1, first_leader=1)
+        for node in (second, learner):
+            node.crash()
+            node.start()
+        await cluster.converge()
+        seen = [node.raft.get_peers() for node in (first, second, learner)]
+        assert dict(seen[0]) == dict(seen[1]) == dict(seen[2])
+
+    simulate(scenario, machine=Store, config=Config(), timeout=120)

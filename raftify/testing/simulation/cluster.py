@@ -24,7 +24,7 @@ from raftify.client.service_client import RaftServiceClient
 from raftify.config import Config
 from raftify.core.types import Entry, Message, Role
 from raftify.errors import RaftifyError
-from raftify.peers import ClusterJoinTicket, Peers
+from raftify.peers import ClusterJoinTicket, InitialRole, Peer, Peers
 from raftify.state_machine import AbstractStateMachine
 from raftify.testing.simulation.loop import SimulatedLoop
 from raftify.testing.simulation.network import Host, SimulatedNetwork
@@ -88,7 +88,6 @@ class SimulatedCluster:
         self.logger = _silent() if logger is None else logger
         #: What was found wrong with ends of nodes: tasks that were left over.
         self.left_over: list[str] = []
-        self._initial: Peers | None = None
         self._machines = 0
         self._clients = 0
         self._seen: dict[str, tuple[Role, int, int]] = {}
@@ -100,18 +99,57 @@ class SimulatedCluster:
 
     # -- members ----------------------------------------------------------------------------
 
-    async def start(self, size: int) -> list[SimulatedNode]:
-        """Start a cluster of `size` voters; return them once one of them leads."""
-        names = [self._new_name() for _ in range(size)]
-        addresses = {at: f"{name}:7000" for at, name in enumerate(names, 1)}
-        self._initial = Peers(addresses)
-        for (node_id, address), name in zip(addresses.items(), names, strict=True):
-            node = self.nodes[node_id] = SimulatedNode(self, node_id, name, address)
-            node.config = replace(self.config, initial_peers=self._initial)
+    async def start(
+        self, size: int, *, learners: int = 0, first_leader: int = 0
+    ) -> list[SimulatedNode]:
+        """Start a static cluster; return its nodes once one of them leads.
+
+        Args:
+            size: voters; their ids are 1 and so on.
+            learners: static learners, whose ids follow.
+            first_leader: the voter that campaigns at once, see `InitialRole.LEADER`; 0: nobody.
+        """
+        peers = self.place(size, learners=learners, first_leader=first_leader)
+        for node_id in peers:
+            node = self.nodes[node_id]
+            node.config = replace(self.config, initial_peers=peers)
             node.start()
             node.config = None
         await self.leader()
         return list(self.nodes.values())
+
+    async def initialize(self, size: int, *, learners: int = 0) -> list[SimulatedNode]:
+        """Start nodes that wait, and found a cluster of them by `Raft.initialize` on the first;
+        return them once one leads and all know each other.
+
+        What `start` does in one go may be had step by step, to let something go wrong in between:
+
+            peers = cluster.place(3)
+            for node_id in peers:
+                cluster.nodes[node_id].start(node_id)  # under an id that was handed out: it waits
+            await cluster.nodes[1].raft.initialize(peers)
+        """
+        peers = self.place(size, learners=learners)
+        for node_id in peers:
+            self.nodes[node_id].start(node_id)
+        await self.nodes[1].raft.initialize(peers)
+        await self.leader()
+        for node in self.running():
+            await node.raft.wait(60).until(lambda metrics: bool(metrics.membership.peers))
+        return list(self.nodes.values())
+
+    def place(self, size: int, *, learners: int = 0, first_leader: int = 0) -> Peers:
+        """Put up the machines of a cluster, whose nodes are the first of `nodes` and do not run
+        yet; return what each of them is to be told. Arguments as those of `start`."""
+        names = [self._new_name() for _ in range(size + learners)]
+        peers = []
+        for node_id, name in enumerate(names, 1):
+            address = f"{name}:7000"
+            role = InitialRole.VOTER if node_id <= size else InitialRole.LEARNER
+            role = InitialRole.LEADER if node_id == first_leader else role
+            self.nodes[node_id] = SimulatedNode(self, node_id, name, address)
+            peers.append(Peer(node_id, address, initial_role=role))
+        return Peers(peers)
 
     async def join(self, through: SimulatedNode | None = None) -> SimulatedNode:
         """Let a new machine join by way of a member, by default the leader; return it."""

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from random import Random
 
 from raftify.config import Config
 from raftify.core.config import RaftConfig, ReadOnlyOption
 
 MIB = 1 << 20
+
+
+class Founding(StrEnum):
+    """How a cluster comes to be: of members that all were told, of nodes that waited, or of one
+    that the others joined, one after the other or in one change."""
+
+    STATIC = "static"
+    INITIALIZED = "initialized"
+    JOINED = "joined"
+    JOINED_TOGETHER = "joined together"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +35,10 @@ class Plan:
         change_pause: seconds between two changes of the membership, on average.
         leases: whether leaders answer reads by their lease. Such reads may be stale under the
             faults of a storm (see ReadOnlyOption), and are judged as stale reads are.
-        joined: whether the cluster was one node that the others joined, or founded by all.
         mixed: whether nodes have other options after a restart than before.
+        founding: how the cluster comes to be.
+        learners: static learners that it begins with.
+        first_leader: the static voter that campaigns at once; 0: nobody.
     """
 
     seed: int | str
@@ -37,7 +50,9 @@ class Plan:
     change_pause: float
     leases: bool
     mixed: bool
-    joined: bool
+    founding: Founding
+    learners: int
+    first_leader: int
 
 
 def draw_plan(seed: int | str, *, size: int | None = None, seconds: float | None = None) -> Plan:
@@ -45,9 +60,11 @@ def draw_plan(seed: int | str, *, size: int | None = None, seconds: float | None
     random = Random(f"{seed}/plan")
     drawn_size = random.choice([1, 2, 3, 3, 3, 4, 5, 5, 6, 7])
     drawn_seconds = random.uniform(15, 40)
+    size = drawn_size if size is None else size
+    founding, learners, first_leader = _draw_founding(Random(f"{seed}/founding"), size)
     return Plan(
         seed=seed,
-        size=drawn_size if size is None else size,
+        size=size,
         seconds=drawn_seconds if seconds is None else seconds,
         clients=random.randint(2, 5),
         pace=random.choice([2.0, 5.0, 10.0]),
@@ -55,8 +72,25 @@ def draw_plan(seed: int | str, *, size: int | None = None, seconds: float | None
         change_pause=random.choice([1.5, 4.0, 10.0, 30.0]),
         leases=random.random() < 0.1,
         mixed=random.random() < 0.4,
-        joined=random.random() < 0.3,
+        founding=founding,
+        learners=learners,
+        first_leader=first_leader,
     )
+
+
+def _draw_founding(random: Random, size: int) -> tuple[Founding, int, int]:
+    """Return how a cluster of `size` voters comes to be, its learners, and who leads first."""
+    founding = random.choice([
+        Founding.STATIC, Founding.STATIC, Founding.INITIALIZED, Founding.INITIALIZED,
+        Founding.JOINED, Founding.JOINED_TOGETHER,
+    ])  # fmt: skip
+    learners = random.choice([0, 0, 1, 2])
+    first_leader = random.choice([0, random.randint(1, size)])
+    if founding in (Founding.JOINED, Founding.JOINED_TOGETHER):
+        learners = 0
+    if founding is not Founding.STATIC:
+        first_leader = 0
+    return founding, learners, first_leader
 
 
 def draw_config(random: Random, plan: Plan) -> Config:

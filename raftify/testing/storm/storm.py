@@ -21,6 +21,7 @@ from raftify.testing.simulation.trace import Trace
 from raftify.testing.storm.callers import Caller
 from raftify.testing.storm.checks import check_history, check_nodes
 from raftify.testing.storm.disk_faults import DISK_FAULTS
+from raftify.testing.storm.founding import found
 from raftify.testing.storm.keeper import Keeper
 from raftify.testing.storm.members import Operator
 from raftify.testing.storm.network_faults import NETWORK_FAULTS
@@ -108,7 +109,6 @@ class Storm:
 
     async def live(self, cluster: SimulatedCluster) -> None:
         """Live through all phases."""
-        await self._found(cluster)
         recorder, stale = Recorder(lambda: cluster.now), Recorder(lambda: cluster.now)
         scene = Scene(
             plan=self.plan,
@@ -119,6 +119,7 @@ class Storm:
             stale=stale,
             random=Random(f"{self.plan.seed}/scene"),
         )
+        await found(scene)
         began = cluster.now
         keeper = asyncio.create_task(Keeper(scene).run(), name="keeper")
         callers = [Caller(scene, f"client {at}") for at in range(1, self.plan.clients + 1)]
@@ -141,12 +142,6 @@ class Storm:
         self._note(scene, began, ended)
         for node in cluster.running():
             await node.stop()
-
-    async def _found(self, cluster: SimulatedCluster) -> None:
-        """Found the cluster, in one of the ways there are."""
-        await cluster.start(1 if self.plan.joined else self.plan.size)
-        while len(cluster.nodes) < self.plan.size:
-            await cluster.join()
 
     # -- the safety phase ---------------------------------------------------------------------
 
