@@ -5,7 +5,7 @@ See the README for a quick guide.
 
     Layers, each importing only what stands before it:
     errors < core < wire < peers, state_machine < records, config < storage, transport
-           < node, client < initializing, joining, leading, leaving, waiting < facade < raft
+           < node, client < joining, leading, leaving, waiting < facade < raft
            < cli, testing
 """
 

@@ -7,11 +7,11 @@ Core types are converted by `raftify.wire.codec`; this is the same one row highe
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from raftify.errors import MalformedMessage
-from raftify.peers import Membership, Peer
+from raftify.errors import ConfigError, MalformedMessage
+from raftify.peers import InitialRole, Membership, Peer, Peers
 from raftify.wire import codec
 from raftify.wire import raft_service_pb2 as pb
 
@@ -124,6 +124,28 @@ def peer_to_wire(peer: Peer) -> pb.Peer:
 
 def peer_from_wire(wire: pb.Peer) -> Peer:
     return Peer(wire.node_id, wire.address, wire.incarnation, wire.metadata)
+
+
+def initial_peers_to_wire(peers: Peers) -> list[pb.InitialMember]:
+    return [
+        pb.InitialMember(peer=peer_to_wire(peer), role=peer.initial_role.value)
+        for peer in peers.values()
+    ]
+
+
+def initial_peers_from_wire(wire: Iterable[pb.InitialMember]) -> Peers:
+    """Raise ConfigError if one has a role or an address that is none, or two share one."""
+    return Peers(
+        replace(peer_from_wire(member.peer), initial_role=_role(member.role)) for member in wire
+    )
+
+
+def _role(name: str) -> InitialRole:
+    try:
+        return InitialRole(name) if name else InitialRole.VOTER
+    except ValueError:
+        known = ", ".join(InitialRole)
+        raise ConfigError(f"a member begins as one of {known}, not as {name!r:.60}") from None
 
 
 def membership_to_wire(membership: Membership) -> pb.Membership:

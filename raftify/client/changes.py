@@ -111,6 +111,24 @@ def membership_change(
     )
 
 
+def first_members(members: Mapping[int, str] | Mapping[int, Peer]) -> Peers:
+    """Return what `initialize` is given: who founds a cluster.
+
+    Raises:
+        ConfigError: they are no members, nobody is named, or an id or address cannot be read.
+    """
+    if not isinstance(members, Mapping):
+        raise ConfigError(f"members are {{id: 'host:port'}} or Peers, not {members!r:.60}")
+    if not members:
+        raise ConfigError("nobody is named in members: a cluster needs a voter")
+    named = [
+        peer if isinstance(peer, Peer) else Peer(node_id, peer) for node_id, peer in members.items()
+    ]
+    if [peer.node_id for peer in named] != list(members):
+        raise ConfigError("members has a Peer under the id of another")
+    return Peers(named)
+
+
 def check_change(change: object) -> ConfChangeV2:
     """Return a change that somebody made by hand; raise ConfigError if it cannot be sent."""
     if not isinstance(change, ConfChangeV2):

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeVar, cast
 
 from raftify.client.arguments import flag, payload, payloads, several, text
-from raftify.client.arguments import message as checked_message
 from raftify.client.arguments import seconds as checked_seconds
 from raftify.client.backoff import Backoff
 from raftify.client.directory import PROBE_TIMEOUT, ClusterDirectory, Connect
 from raftify.client.leader_call import LeaderCall, Operation
 from raftify.client.membership import MembershipChanges
+from raftify.client.node_calls import NodeCalls
 from raftify.config import Config
-from raftify.core.types import Message
 from raftify.errors import (
     ConfigError,
-    MalformedMessage,
     PeerUnreachable,
     RaftifyError,
 )
@@ -92,7 +89,7 @@ def create_client(
     )
 
 
-class RaftServiceClient(MembershipChanges):
+class RaftServiceClient(MembershipChanges, NodeCalls):
     """A client of one cluster, made by `create_client`. Belongs to one event loop.
 
     The membership is changed by the same calls as on a node, see `MembershipChanges`.
@@ -309,32 +306,6 @@ class RaftServiceClient(MembershipChanges):
 
         await self._on_leader(transfer, timeout)
         self._directory.set_leader(self._directory.address_of(to))
-
-    # -- one node ---------------------------------------------------------------------------
-
-    async def debug_node(self, *, timeout: float | None = None) -> dict[str, object]:
-        """Return the inner state of the node at the client's (first) address itself.
-
-        Raises:
-            MalformedMessage: what it answers is no description of a node.
-        """
-        text = await self._on_node(lambda node, left: node.debug_node(timeout=left), timeout)
-        try:
-            state = json.loads(text)
-        except ValueError as error:
-            raise MalformedMessage(f"the node's state is no JSON: {error}") from error
-        if not isinstance(state, dict):
-            raise MalformedMessage(f"the node's state is no JSON object but {text[:60]!r}")
-        return state
-
-    async def create_snapshot(self, *, timeout: float | None = None) -> int:
-        """Have the node at the client's (first) address take a snapshot; return its index."""
-        return await self._on_node(lambda node, left: node.create_snapshot(timeout=left), timeout)
-
-    async def send_message(self, message: Message, *, timeout: float | None = None) -> None:
-        """Hand one Raft message to the node at the client's (first) address."""
-        wanted = checked_message(message)
-        await self._on_node(lambda node, left: node.send_message(wanted, timeout=left), timeout)
 
     # -- ways to a node ---------------------------------------------------------------------
 

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from raftify.client.arguments import seconds
+from raftify.client.changes import first_members
 from raftify.client.membership import MembershipChanges
-from raftify.initializing import initialize
 from raftify.node.raft_node import RaftNode
 from raftify.peers import Membership, Peers
 from raftify.transport.interface import NodeApi
@@ -44,7 +44,7 @@ class Members(MembershipChanges):
             DeadlineExceeded: it was not durable within `timeout` seconds; it may become so.
         """
         timeout = seconds(timeout, self._node.config.conf_change_request_timeout)
-        return await initialize(self._node, members, timeout=timeout)
+        return await self._node.api.initialize(first_members(members), timeout=timeout)
 
     async def _ask_leader(
         self,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from raftify.config import Config
 from raftify.core.raw_node import RawNode
 from raftify.core.types import (
-    INVALID_ID,
     ConfChangeType,
     ConfChangeV2,
     Entry,
@@ -26,21 +25,24 @@ from raftify.errors import (
     ProposalTooLarge,
     RaftifyError,
     SnapshotTemporarilyUnavailable,
-    TransferRejected,
 )
 from raftify.node.applier import EMPTY_PROPOSAL
 from raftify.node.config_changes import prepare
 from raftify.node.core_calls import CoreCalls
 from raftify.node.core_task import CoreTask
 from raftify.node.inbox import Inbox, Proposal
+from raftify.node.initializing import initialize
 from raftify.node.local_state import LocalState
 from raftify.node.snapshotter import Snapshotter
+from raftify.node.state_machine_runner import StateMachineRunner
+from raftify.node.transferring import transfer_leader
 from raftify.peers import (
     Address,
     ClusterJoinTicket,
     ClusterView,
     Membership,
     Peer,
+    Peers,
     ReservedId,
 )
 from raftify.records import InternalCommand, ReserveId, SetAddresses, encode_command
@@ -61,7 +63,7 @@ class LocalApi:
         inbox: Inbox,
         core: CoreTask,
         snapshotter: Snapshotter,
-        query: Callable[[bytes], Awaitable[bytes]],
+        runner: StateMachineRunner,
         report: Callable[[], dict[str, object]],
     ) -> None:
         self._config = config
@@ -70,7 +72,7 @@ class LocalApi:
         self._inbox = inbox
         self._core = core
         self._snapshotter = snapshotter
-        self._query = query
+        self._runner = runner
         self._report = report
         self._calls = CoreCalls(state, raw, inbox, core.not_leader)
 
@@ -116,7 +118,7 @@ class LocalApi:
                     await self._state.wait_until(
                         lambda: self._state.applied >= index, timeout=timeout, what="the query"
                     )
-                return await self._query(data)
+                return await self._runner.query(data)
         except TimeoutError:
             raise DeadlineExceeded(f"the query was not answered within {timeout:g} s") from None
 
@@ -188,7 +190,10 @@ class LocalApi:
             raise ConfChangeRejected(f"node {node_id} is no member, so it follows nobody")
         return target
 
-    async def found(self, first: Snapshot, *, timeout: float) -> None:
+    async def initialize(self, peers: Peers, *, timeout: float) -> Membership:
+        return await initialize(self._state, peers, self._found, timeout=timeout)
+
+    async def _found(self, first: Snapshot, timeout: float) -> None:
         """See `CoreTask.found`; returns before it is durable."""
 
         def found(future: asyncio.Future[None], _deadline: float) -> None:
@@ -279,42 +284,7 @@ class LocalApi:
     # -- operation --------------------------------------------------------------------------
 
     async def transfer_leader(self, to: int, *, timeout: float) -> None:
-        """Hand leadership to the voter `to`; returns once it leads.
-
-        Raises:
-            TransferRejected: it is no voter, or did not take over within one election timeout.
-        """
-        state = self._state
-        if to == state.node_id and state.is_leader:
-            return
-
-        def transfer(future: asyncio.Future[None], _deadline: float) -> None:
-            if to not in state.membership.conf_state.voters:
-                raise TransferRejected(f"node {to} is no voter, so it cannot lead")
-            self._raw.transfer_leader(to)
-            future.set_result(None)
-
-        def decided() -> bool:
-            return state.leader_id == to or not self._raw.raft.lead_transferee
-
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout
-        await self._calls.ask(transfer, timeout)
-        await state.wait_until(
-            decided, timeout=max(deadline - loop.time(), 0), what=f"the transfer to node {to}"
-        )
-        if state.leader_id == state.node_id:
-            raise TransferRejected(
-                f"node {to} did not take over within one election timeout; is it up, and has it "
-                "caught up?"
-            )
-        await state.wait_until(
-            lambda: state.leader_id != INVALID_ID,
-            timeout=max(deadline - loop.time(), 0),
-            what="the election after it",
-        )
-        if state.leader_id != to:
-            raise TransferRejected(f"node {state.leader_id} was elected instead of node {to}")
+        await transfer_leader(self._state, self._raw, self._calls, to, timeout=timeout)
 
     def matched_voters(self) -> dict[int, int]:
         """Return, at a leader, up to where each other voter's log is known to match."""
@@ -350,6 +320,14 @@ class LocalApi:
 
     async def debug_node(self, *, timeout: float) -> str:
         return json.dumps(self._report())
+
+    async def read_state(self, *, timeout: float) -> bytes:
+        await self._state.check_started()
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._runner.encode()
+        except TimeoutError:
+            raise DeadlineExceeded(f"the state was not encoded within {timeout:g} s") from None
 
     async def send_message(self, message: Message, *, timeout: float) -> None:
         await self._inbox.put_messages([message])

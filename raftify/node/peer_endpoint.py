@@ -62,12 +62,14 @@ class PeerEndpoint:
         self.await_caught_up = api.await_caught_up
         self.query = api.query
         self.read_index = api.read_index
+        self.initialize = api.initialize
         self.request_id = api.request_id
         self.get_peers = api.get_peers
         self.set_peers = api.set_peers
         self.transfer_leader = api.transfer_leader
         self.create_snapshot = api.create_snapshot
         self.debug_node = api.debug_node
+        self.read_state = api.read_state
         self._send_message = api.send_message
         self._replace_snapshot = api.replace_snapshot
 

@@ -136,7 +136,7 @@ class RaftNode(Generic[Machine_co]):
             inbox=self._inbox,
             core=self._core,
             snapshotter=self._snapshotter,
-            query=self.runner.query,
+            runner=self.runner,
             report=self.report,
         )
         self.leader = LeaderCalls(

@@ -133,23 +133,27 @@ class StateMachineRunner:
 
     async def query(self, data: bytes) -> bytes:
         """Return what the state machine answers; raise QueryFailed with what it raised."""
-        machine = self.state_machine
+        return await self._asked("query", self.state_machine.query, data)
+
+    async def encode(self) -> bytes:
+        """Return the state machine as bytes; raise QueryFailed with what its `encode` raised."""
+        return await self._asked("encode", self.state_machine.encode)
+
+    async def _asked(self, operation: str, ask: Callable[..., object], *arguments: object) -> bytes:
+        """Return the bytes that `ask` answers with. What it raises stops nothing: QueryFailed."""
+        name = f"{operation} of {type(self.state_machine).__name__}"
         async with self._lock:
             if self._is_torn:
                 raise NodeStopped("the state machine was stopped in the middle of an entry")
             try:
-                if inspect.iscoroutinefunction(machine.query):
-                    answer: object = await machine.query(data)
+                if inspect.iscoroutinefunction(ask):
+                    answer: object = await ask(*arguments)
                 else:
-                    answer = await self._worker.run(machine.query, data)
+                    answer = await self._worker.run(ask, *arguments)
             except Exception as error:
-                raise QueryFailed(
-                    f"query of {type(machine).__name__} raised {type(error).__name__}: {error}"
-                ) from error
+                raise QueryFailed(f"{name} raised {type(error).__name__}: {error}") from error
         if not isinstance(answer, bytes | bytearray | memoryview):
-            raise QueryFailed(
-                f"query of {type(machine).__name__} returned {type(answer).__name__}, not bytes"
-            )
+            raise QueryFailed(f"{name} returned {type(answer).__name__}, not bytes")
         return bytes(answer)
 
     async def restore(self, index: int, file: BinaryIO) -> None:

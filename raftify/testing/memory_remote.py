@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from raftify.core.types import ConfChangeV2, Message
 from raftify.errors import RaftifyError
-from raftify.peers import ClusterJoinTicket, ClusterView, Membership, Peer
+from raftify.peers import ClusterJoinTicket, ClusterView, Membership, Peer, Peers
 from raftify.transport.interface import PeerService
 
 
@@ -36,6 +36,9 @@ class MemoryRemote:
     async def await_caught_up(self, node_id: int, *, timeout: float) -> int:
         return await self._reach().await_caught_up(node_id, timeout=timeout)
 
+    async def initialize(self, peers: Peers, *, timeout: float) -> Membership:
+        return await self._reach().initialize(peers, timeout=timeout)
+
     async def leave_joint(self, *, timeout: float) -> Membership:
         return await self._reach().leave_joint(timeout=timeout)
 
@@ -61,6 +64,9 @@ class MemoryRemote:
 
     async def debug_node(self, *, timeout: float) -> str:
         return await self._reach().debug_node(timeout=timeout)
+
+    async def read_state(self, *, timeout: float) -> bytes:
+        return await self._reach().read_state(timeout=timeout)
 
     async def send_message(self, message: Message, *, timeout: float) -> None:
         await self._reach().send_message(message, timeout=timeout)

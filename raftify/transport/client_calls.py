@@ -8,7 +8,12 @@ from raftify.config import Config
 from raftify.core.types import ConfChangeV2
 from raftify.errors import QueryFailed
 from raftify.peers import ClusterJoinTicket, ClusterView
-from raftify.records import membership_to_wire, peer_from_wire, peer_to_wire
+from raftify.records import (
+    initial_peers_from_wire,
+    membership_to_wire,
+    peer_from_wire,
+    peer_to_wire,
+)
 from raftify.transport.arrivals import check_single
 from raftify.transport.channel_options import payload_limit
 from raftify.transport.interface import NodeApi
@@ -45,13 +50,29 @@ class ClientCalls:
     async def query(self, request: pb.QueryRequest, left: float | None) -> pb.QueryResponse:
         timeout = _timeout(request.timeout_ms, left, self._config.proposal_timeout)
         result = await self._node.query(request.data, timeout=timeout, stale=request.stale)
-        limit = payload_limit(self._config)
-        if len(result) > limit:
+        self._check_fits("the answer", result)
+        return pb.QueryResponse(result=result)
+
+    async def read_state(self, request: pb.Empty, left: float | None) -> pb.ReadStateResponse:
+        timeout = _timeout(0, left, self._config.request_timeout)
+        state = await self._node.read_state(timeout=timeout)
+        self._check_fits("the state", state)
+        return pb.ReadStateResponse(state=state)
+
+    def _check_fits(self, what: str, data: bytes) -> None:
+        if len(data) > payload_limit(self._config):
             raise QueryFailed(
-                f"the answer of {len(result)} bytes does not fit into "
+                f"{what} of {len(data)} bytes does not fit into "
                 f"Config.max_grpc_message_bytes ({self._config.max_grpc_message_bytes})"
             )
-        return pb.QueryResponse(result=result)
+
+    async def initialize(
+        self, request: pb.InitializeRequest, left: float | None
+    ) -> pb.ChangeConfigResponse:
+        peers = initial_peers_from_wire(request.members)
+        timeout = _timeout(request.timeout_ms, left, self._config.conf_change_request_timeout)
+        membership = await self._node.initialize(peers, timeout=timeout)
+        return pb.ChangeConfigResponse(membership=membership_to_wire(membership))
 
     async def request_id(
         self, request: pb.RequestIdRequest, left: float | None

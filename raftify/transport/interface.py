@@ -14,7 +14,7 @@ from typing import BinaryIO, Protocol
 
 from raftify.core.types import ConfChangeV2, Message, Snapshot
 from raftify.errors import PeerRefused, RaftifyError
-from raftify.peers import ClusterJoinTicket, ClusterView, Membership, Peer
+from raftify.peers import ClusterJoinTicket, ClusterView, Membership, Peer, Peers
 from raftify.records import SnapshotSink
 
 
@@ -74,6 +74,16 @@ class NodeApi(Protocol):
 
     async def leave_joint(self, *, timeout: float) -> Membership: ...
 
+    async def initialize(self, peers: Peers, *, timeout: float) -> Membership:
+        """Make the node, which waits for its cluster, found that of `peers`; return the membership.
+
+        Raises:
+            ConfigError: they make no cluster, or the node is no voter among them at its address.
+            ConfChangeRejected: it has a cluster or a log already.
+            JoinRejected: it has asked a cluster to take it.
+        """
+        ...
+
     async def read_index(self, *, timeout: float) -> int:
         """Return an index; a node that has applied it may answer a linearizable read."""
         ...
@@ -101,6 +111,14 @@ class NodeApi(Protocol):
 
     async def debug_node(self, *, timeout: float) -> str:
         """Return the node's inner state as JSON text."""
+        ...
+
+    async def read_state(self, *, timeout: float) -> bytes:
+        """Return the node's state machine as its `encode` does, as far as it has applied the log.
+
+        Raises:
+            QueryFailed: `encode` raised, or what it returned is larger than a message may be.
+        """
         ...
 
     async def send_message(self, message: Message, *, timeout: float) -> None:

@@ -16,9 +16,15 @@ from raftify.peers import (
     ClusterView,
     Membership,
     Peer,
+    Peers,
     ReservedId,
 )
-from raftify.records import membership_from_wire, peer_from_wire, peer_to_wire
+from raftify.records import (
+    initial_peers_to_wire,
+    membership_from_wire,
+    peer_from_wire,
+    peer_to_wire,
+)
 from raftify.transport.dialer import Dialer
 from raftify.transport.handshake import Metadata, caller_metadata
 from raftify.transport.interface import Handshake
@@ -97,6 +103,13 @@ class GrpcRemoteNode:
         answer = await self._call(lambda stub: stub.LeaveJoint, pb.Empty(), timeout=timeout)
         return membership_from_wire(answer.membership)
 
+    async def initialize(self, peers: Peers, *, timeout: float) -> Membership:
+        request = pb.InitializeRequest(
+            members=initial_peers_to_wire(peers), timeout_ms=_milliseconds(timeout)
+        )
+        answer = await self._call(lambda stub: stub.Initialize, request, timeout=timeout)
+        return membership_from_wire(answer.membership)
+
     async def read_index(self, *, timeout: float) -> int:
         answer = await self._call(
             lambda stub: stub.ReadIndex,
@@ -166,6 +179,12 @@ class GrpcRemoteNode:
             lambda stub: stub.DebugNode, pb.Empty(), timeout=timeout, changes_something=False
         )
         return answer.json
+
+    async def read_state(self, *, timeout: float) -> bytes:
+        answer = await self._call(
+            lambda stub: stub.ReadState, pb.Empty(), timeout=timeout, changes_something=False
+        )
+        return answer.state
 
     async def send_message(self, message: Message, *, timeout: float) -> None:
         """See `NodeApi.send_message`. Given no cluster id, asks the node for its own first."""

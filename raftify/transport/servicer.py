@@ -181,6 +181,11 @@ class RaftServicer(RaftServiceServicer):
     async def Query(self, request: pb.QueryRequest, context: Context) -> pb.QueryResponse:
         return await self._unary("Query", self._calls.query, request, context)
 
+    async def Initialize(
+        self, request: pb.InitializeRequest, context: Context
+    ) -> pb.ChangeConfigResponse:
+        return await self._unary("Initialize", self._calls.initialize, request, context)
+
     async def RequestId(
         self, request: pb.RequestIdRequest, context: Context
     ) -> pb.RequestIdResponse:
@@ -210,6 +215,9 @@ class RaftServicer(RaftServiceServicer):
 
     async def DebugNode(self, request: pb.Empty, context: Context) -> pb.DebugNodeResponse:
         return await self._unary("DebugNode", self._calls.debug_node, request, context)
+
+    async def ReadState(self, request: pb.Empty, context: Context) -> pb.ReadStateResponse:
+        return await self._unary("ReadState", self._calls.read_state, request, context)
 
     async def CreateSnapshot(
         self, request: pb.Empty, context: Context

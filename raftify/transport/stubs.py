@@ -46,6 +46,7 @@ class RaftStub(Protocol):
     Propose: Unary[pb.ProposeRequest, pb.ProposeResponse]
     ReadIndex: Unary[pb.ReadIndexRequest, pb.ReadIndexResponse]
     Query: Unary[pb.QueryRequest, pb.QueryResponse]
+    Initialize: Unary[pb.InitializeRequest, pb.ChangeConfigResponse]
     RequestId: Unary[pb.RequestIdRequest, pb.RequestIdResponse]
     ChangeConfig: Unary[pb.ChangeConfigRequest, pb.ChangeConfigResponse]
     LeaveJoint: Unary[pb.Empty, pb.ChangeConfigResponse]
@@ -54,6 +55,7 @@ class RaftStub(Protocol):
     SetPeers: Unary[pb.SetPeersRequest, pb.Empty]
     TransferLeader: Unary[pb.TransferLeaderRequest, pb.Empty]
     DebugNode: Unary[pb.Empty, pb.DebugNodeResponse]
+    ReadState: Unary[pb.Empty, pb.ReadStateResponse]
     CreateSnapshot: Unary[pb.Empty, pb.CreateSnapshotResponse]
 
 

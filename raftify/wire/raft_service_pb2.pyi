@@ -237,6 +237,22 @@ class QueryResponse(_message.Message):
     result: bytes
     def __init__(self, result: _Optional[bytes] = ...) -> None: ...
 
+class InitialMember(_message.Message):
+    __slots__ = ("peer", "role")
+    PEER_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    peer: Peer
+    role: str
+    def __init__(self, peer: _Optional[_Union[Peer, _Mapping]] = ..., role: _Optional[str] = ...) -> None: ...
+
+class InitializeRequest(_message.Message):
+    __slots__ = ("members", "timeout_ms")
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    members: _containers.RepeatedCompositeFieldContainer[InitialMember]
+    timeout_ms: int
+    def __init__(self, members: _Optional[_Iterable[_Union[InitialMember, _Mapping]]] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+
 class RequestIdRequest(_message.Message):
     __slots__ = ("raft_addr", "identity", "timeout_ms")
     RAFT_ADDR_FIELD_NUMBER: _ClassVar[int]
@@ -326,6 +342,12 @@ class DebugNodeResponse(_message.Message):
     JSON_FIELD_NUMBER: _ClassVar[int]
     json: str
     def __init__(self, json: _Optional[str] = ...) -> None: ...
+
+class ReadStateResponse(_message.Message):
+    __slots__ = ("state",)
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    state: bytes
+    def __init__(self, state: _Optional[bytes] = ...) -> None: ...
 
 class CreateSnapshotResponse(_message.Message):
     __slots__ = ("index",)

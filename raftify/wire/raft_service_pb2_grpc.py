@@ -49,6 +49,11 @@ class RaftServiceStub(object):
                 request_serializer=raft__service__pb2.QueryRequest.SerializeToString,
                 response_deserializer=raft__service__pb2.QueryResponse.FromString,
                 )
+        self.Initialize = channel.unary_unary(
+                '/raftify.RaftService/Initialize',
+                request_serializer=raft__service__pb2.InitializeRequest.SerializeToString,
+                response_deserializer=raft__service__pb2.ChangeConfigResponse.FromString,
+                )
         self.RequestId = channel.unary_unary(
                 '/raftify.RaftService/RequestId',
                 request_serializer=raft__service__pb2.RequestIdRequest.SerializeToString,
@@ -88,6 +93,11 @@ class RaftServiceStub(object):
                 '/raftify.RaftService/DebugNode',
                 request_serializer=raft__service__pb2.Empty.SerializeToString,
                 response_deserializer=raft__service__pb2.DebugNodeResponse.FromString,
+                )
+        self.ReadState = channel.unary_unary(
+                '/raftify.RaftService/ReadState',
+                request_serializer=raft__service__pb2.Empty.SerializeToString,
+                response_deserializer=raft__service__pb2.ReadStateResponse.FromString,
                 )
         self.CreateSnapshot = channel.unary_unary(
                 '/raftify.RaftService/CreateSnapshot',
@@ -146,9 +156,16 @@ class RaftServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def RequestId(self, request, context):
+    def Initialize(self, request, context):
         """Membership.
+        A node that waits for its cluster founds it; asked of one of those that are to be voters.
         """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RequestId(self, request, context):
+        """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -197,6 +214,13 @@ class RaftServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadState(self, request, context):
+        """The state machine of this very node as bytes, for tools that show it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateSnapshot(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -241,6 +265,11 @@ def add_RaftServiceServicer_to_server(servicer, server):
                     request_deserializer=raft__service__pb2.QueryRequest.FromString,
                     response_serializer=raft__service__pb2.QueryResponse.SerializeToString,
             ),
+            'Initialize': grpc.unary_unary_rpc_method_handler(
+                    servicer.Initialize,
+                    request_deserializer=raft__service__pb2.InitializeRequest.FromString,
+                    response_serializer=raft__service__pb2.ChangeConfigResponse.SerializeToString,
+            ),
             'RequestId': grpc.unary_unary_rpc_method_handler(
                     servicer.RequestId,
                     request_deserializer=raft__service__pb2.RequestIdRequest.FromString,
@@ -280,6 +309,11 @@ def add_RaftServiceServicer_to_server(servicer, server):
                     servicer.DebugNode,
                     request_deserializer=raft__service__pb2.Empty.FromString,
                     response_serializer=raft__service__pb2.DebugNodeResponse.SerializeToString,
+            ),
+            'ReadState': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadState,
+                    request_deserializer=raft__service__pb2.Empty.FromString,
+                    response_serializer=raft__service__pb2.ReadStateResponse.SerializeToString,
             ),
             'CreateSnapshot': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateSnapshot,
@@ -416,6 +450,23 @@ class RaftService(object):
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
     @staticmethod
+    def Initialize(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/raftify.RaftService/Initialize',
+            raft__service__pb2.InitializeRequest.SerializeToString,
+            raft__service__pb2.ChangeConfigResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
     def RequestId(request,
             target,
             options=(),
@@ -548,6 +599,23 @@ class RaftService(object):
         return grpc.experimental.unary_unary(request, target, '/raftify.RaftService/DebugNode',
             raft__service__pb2.Empty.SerializeToString,
             raft__service__pb2.DebugNodeResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ReadState(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/raftify.RaftService/ReadState',
+            raft__service__pb2.Empty.SerializeToString,
+            raft__service__pb2.ReadStateResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

@@ -11,7 +11,7 @@ from raftify.client import RaftServiceClient, create_client
 from raftify.config import Config
 from raftify.core.types import ConfChangeV2, ConfState, Message
 from raftify.errors import DeadlineExceeded, NotLeader, PeerRefused, PeerUnreachable, RaftifyError
-from raftify.peers import ClusterJoinTicket, ClusterView, Membership, Peer, ReservedId
+from raftify.peers import ClusterJoinTicket, ClusterView, Membership, Peer, Peers, ReservedId
 
 Script = deque[RaftifyError | Callable[[], None]]
 
@@ -106,6 +106,14 @@ class FakeRemote:
         await self.node.enter("change_config", timeout)
         self.node.cluster.changes.append(change)
         return self.node.cluster.membership
+
+    async def initialize(self, peers: Peers, *, timeout: float) -> Membership:
+        await self.node.enter("initialize", timeout, leader_only=False)
+        return self.node.cluster.membership_of(list(peers), index=1)
+
+    async def read_state(self, *, timeout: float) -> bytes:
+        await self.node.enter("read_state", timeout, leader_only=False)
+        return b"".join(self.node.applied)
 
     async def leave_joint(self, *, timeout: float) -> Membership:
         await self.node.enter("leave_joint", timeout)

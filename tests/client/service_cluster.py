@@ -12,7 +12,7 @@ from typing import BinaryIO
 from raftify.config import Config
 from raftify.core.types import ConfChangeV2, ConfState, Message, Snapshot
 from raftify.errors import NotLeader, RaftifyError
-from raftify.peers import ClusterJoinTicket, ClusterView, Membership, Peer, ReservedId
+from raftify.peers import ClusterJoinTicket, ClusterView, Membership, Peer, Peers, ReservedId
 from raftify.records import SnapshotSink
 from raftify.transport.grpc_transport import GrpcTransport
 from raftify.transport.interface import Handshake
@@ -33,6 +33,7 @@ class ServedNode:
         self.applied: list[bytes] = []
         self.changes: list[ConfChangeV2] = []
         self.messages: list[Message] = []
+        self.founded = Peers()
         self.answer: Callable[[bytes], bytes | RaftifyError | None] = lambda data: b"ok " + data
         self.reached = asyncio.Event()
 
@@ -82,6 +83,13 @@ class ServedNode:
         self._check()
         self.changes.append(change)
         return self.cluster.membership()
+
+    async def initialize(self, peers: Peers, *, timeout: float) -> Membership:
+        self.founded = peers
+        return self.cluster.membership()
+
+    async def read_state(self, *, timeout: float) -> bytes:
+        return b"state of %d" % self.node_id
 
     async def leave_joint(self, *, timeout: float) -> Membership:
         self._check()

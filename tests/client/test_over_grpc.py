@@ -135,5 +135,8 @@ async def test_every_other_call_arrives() -> None:
         assert (view.node_id, view.leader_id, view.cluster_id) == (1, 1, CLUSTER_ID)
         assert (await client.debug_node())["node_id"] == 2
         assert await client.create_snapshot() == 102
+        assert await client.read_state() == b"state of 2"
+        assert await client.initialize({2: "127.0.0.1:2"}) == cluster.membership()
+        assert list(cluster.nodes[2].founded.values()) == [Peer(2, "127.0.0.1:2")]
         await client.send_message(Message(MessageType.HEARTBEAT, to=2, from_=1, term=1))
         assert cluster.nodes[2].messages[0].msg_type is MessageType.HEARTBEAT

@@ -119,7 +119,9 @@ CLIENT: Final[Table] = {
     "get_peers": _TIMED,
     "set_peers": {"peers": "moved", "timeout": "timeout"},
     "transfer_leader": {"to": "node_id", "timeout": "timeout"},
+    "initialize": {"members": "first_members", "timeout": "timeout"},
     "debug_node": _TIMED,
+    "read_state": _TIMED,
     "create_snapshot": _TIMED,
     "send_message": {"message": "message", "timeout": "timeout"},
 }

@@ -21,7 +21,7 @@ ROWS: list[set[str]] = [
     {"records", "config"},
     {"storage", "transport"},
     {"node", "client"},
-    {"initializing", "joining", "leading", "leaving", "waiting"},
+    {"joining", "leading", "leaving", "waiting"},
     {"facade"},
     {"raft"},
     {"cli", "testing"},

@@ -22,7 +22,7 @@ from raftify.core.types import (
     SnapshotMetadata,
 )
 from raftify.errors import PeerRefused, RaftifyError
-from raftify.peers import ClusterJoinTicket, ClusterView, Membership, Peer, ReservedId
+from raftify.peers import ClusterJoinTicket, ClusterView, Membership, Peer, Peers, ReservedId
 from raftify.records import SnapshotDescriptor, SnapshotSink
 from raftify.transport.grpc_transport import GrpcTransport
 from raftify.transport.interface import Handshake
@@ -211,6 +211,14 @@ class FakeNode:
     ) -> Membership:
         self._called("change_config", change, *([force] if force else []), timeout=timeout)
         return MEMBERSHIP
+
+    async def initialize(self, peers: Peers, *, timeout: float) -> Membership:
+        self._called("initialize", list(peers.values()), timeout=timeout)
+        return MEMBERSHIP
+
+    async def read_state(self, *, timeout: float) -> bytes:
+        self._called("read_state", timeout=timeout)
+        return self.answer
 
     async def leave_joint(self, *, timeout: float) -> Membership:
         self._called("leave_joint", timeout=timeout)

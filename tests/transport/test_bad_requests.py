@@ -43,6 +43,14 @@ def peers(*named: pb.Peer) -> bytes:
     return pb.PeerList(peers=named).SerializeToString()
 
 
+def member(node_id: int, address: str, *, role: str = "") -> pb.InitialMember:
+    return pb.InitialMember(peer=pb.Peer(node_id=node_id, address=address), role=role)
+
+
+def founding(*members: pb.InitialMember) -> bytes:
+    return pb.InitializeRequest(members=members, timeout_ms=500).SerializeToString()
+
+
 def message(**fields: int) -> bytes:
     given = {"from": 2, "to": 1, "term": 1, **fields}
     return pb.SendMessageRequest(message=epb.Message(**given)).SerializeToString()  # type: ignore[arg-type]
@@ -70,6 +78,29 @@ REQUESTS: Final[Mapping[str, Mapping[str, tuple[bytes, str]]]] = {
     },
     "ReadIndex": {"empty": (b"", "OK")},
     "Query": {"empty": (b"", "QueryFailed")},
+    "Initialize": {
+        "empty": (b"", "ConfigError"),
+        "a member of nothing": (founding(pb.InitialMember()), "ConfigError"),
+        "node 0": (founding(member(0, "a:1")), "ConfigError"),
+        "an address that is none": (founding(member(1, "nowhere")), "ConfigError"),
+        "escapes": (founding(member(1, "\x1b[2J:1")), "ConfigError"),
+        "a role that is none": (founding(member(1, "a:1", role="king")), "ConfigError"),
+        "one twice": (founding(member(1, "a:1"), member(1, "a:2")), "ConfigError"),
+        "one address twice": (founding(member(1, "a:1"), member(2, "a:1")), "ConfigError"),
+        "not that node": (founding(member(2, "a:1")), "ConfigError"),
+        "elsewhere": (founding(member(1, "a:1"), member(2, "a:2")), "ConfigError"),
+        "learners only": (founding(member(1, "a:1", role="learner")), "ConfigError"),
+        "much metadata": (
+            founding(
+                pb.InitialMember(peer=pb.Peer(node_id=1, address="a:1", metadata=b"x" * 100_000))
+            ),
+            "ConfigError",
+        ),
+        "members without end": (
+            founding(*(member(i, f"a:{i}") for i in range(1, 20_000))),
+            "MalformedMessage",
+        ),
+    },
     "RequestId": {
         "empty": (b"", "ConfigError"),
         "no address": (pb.RequestIdRequest(raft_addr="nowhere").SerializeToString(), "ConfigError"),
@@ -129,6 +160,7 @@ REQUESTS: Final[Mapping[str, Mapping[str, tuple[bytes, str]]]] = {
         ),
     },
     "DebugNode": {"empty": (b"", "OK")},
+    "ReadState": {"empty": (b"", "OK")},
     "CreateSnapshot": {"empty": (b"", "OK")},
 }
 CASES: Final = [(name, what, *row) for name, rows in REQUESTS.items() for what, row in rows.items()]

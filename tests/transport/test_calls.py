@@ -32,7 +32,7 @@ from raftify.errors import (
     StepLocalMessage,
     TransportError,
 )
-from raftify.peers import Peer, ReservedId
+from raftify.peers import InitialRole, Peer, Peers, ReservedId
 from raftify.transport import connect
 from raftify.transport.interface import RemoteNode
 from raftify.wire import codec
@@ -48,12 +48,21 @@ CHANGE = ConfChangeV2(
     ),
     b"context",
 )
+FOUNDERS = Peers(
+    [
+        Peer(1, "127.0.0.1:1", metadata=b"rack \xff", initial_role=InitialRole.LEADER),
+        Peer(2, "127.0.0.1:2", initial_role=InitialRole.LEARNER),
+        Peer(3, "127.0.0.1:3"),
+    ]
+)
 Call = Callable[[RemoteNode, float], Awaitable[object]]
 #: Every call, and whether it would change something.
 CALLS: dict[str, tuple[Call, bool]] = {
     "change_config": (lambda n, t: n.change_config(CHANGE, timeout=t), True),
     "query": (lambda n, t: n.query(b"?", timeout=t), False),
     "await_caught_up": (lambda n, t: n.await_caught_up(4, timeout=t), False),
+    "initialize": (lambda n, t: n.initialize(FOUNDERS, timeout=t), True),
+    "read_state": (lambda n, t: n.read_state(timeout=t), False),
     "leave_joint": (lambda n, t: n.leave_joint(timeout=t), True),
     "read_index": (lambda n, t: n.read_index(timeout=t), False),
     "request_id": (lambda n, t: n.request_id("127.0.0.1:9", "me", timeout=t), True),
@@ -108,6 +117,17 @@ class TestWhatTravels:
 
     async def test_await_caught_up(self, remote: RemoteNode) -> None:
         assert await remote.await_caught_up(4, timeout=5) == 1004
+
+    async def test_initialize(self, one: Running, remote: RemoteNode) -> None:
+        assert await remote.initialize(FOUNDERS, timeout=5) == MEMBERSHIP
+        assert one.node.calls == [("initialize", list(FOUNDERS.values()))]
+
+    async def test_read_state(self, one: Running, remote: RemoteNode) -> None:
+        one.node.answer = b"\x00the state"
+        assert await remote.read_state(timeout=5) == b"\x00the state"
+        one.node.answer = bytes(Config().max_grpc_message_bytes)
+        with pytest.raises(errors.QueryFailed, match=r"state of \d+ bytes does not fit into"):
+            await remote.read_state(timeout=20)
 
     async def test_leave_joint(self, one: Running, remote: RemoteNode) -> None:
         assert await remote.leave_joint(timeout=5) == MEMBERSHIP

@@ -32,6 +32,7 @@ _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 #: What each call answers with, where the name does not say it.
 _ANSWERS = {
     "LeaveJoint": pb.ChangeConfigResponse,
+    "Initialize": pb.ChangeConfigResponse,
     "SetPeers": pb.Empty,
     "TransferLeader": pb.Empty,
     "SendMessage": pb.Empty,

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable
 
+from raftify.core.types import Snapshot
 from raftify.errors import ConfChangeRejected, ConfigError, JoinRejected
 from raftify.node.founding import check_founder, static_origin
 from raftify.node.local_state import LocalState, RunningState
-from raftify.node.raft_node import RaftNode
-from raftify.peers import Membership, Peer, Peers
+from raftify.peers import Membership, Peers
 from raftify.storage.log_state import FOUNDING_INDEX, initial_log
 
 
 async def initialize(
-    node: RaftNode, members: Mapping[int, str] | Mapping[int, Peer], *, timeout: float
+    state: LocalState,
+    peers: Peers,
+    found: Callable[[Snapshot, float], Awaitable[None]],
+    *,
+    timeout: float,
 ) -> Membership:
-    """See `Raft.initialize`."""
-    loop, state = asyncio.get_running_loop(), node.state
+    """See `NodeApi.initialize`. `found(snapshot, seconds)` makes that the beginning of the log."""
+    loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout
-    peers = _check_members(state, members)
+    _check_members(state, peers)
     origin = static_origin(state.identity.cluster_id, peers)
     await state.wait_until(
         lambda: state.running is RunningState.RUNNING,
@@ -29,7 +33,7 @@ async def initialize(
     if not _is_founded(state, peers, origin):
         first = initial_log(Membership.of(peers, index=FOUNDING_INDEX, origin=origin)).snapshot
         try:
-            await node.api.found(first, timeout=max(deadline - loop.time(), 0))
+            await found(first, max(deadline - loop.time(), 0))
         except ConfChangeRejected:
             # Between the look and the call a leader, or another caller, may have done the same.
             if not _is_founded(state, peers, origin):
@@ -42,29 +46,16 @@ async def initialize(
     return state.membership
 
 
-def _check_members(state: LocalState, members: Mapping[int, str] | Mapping[int, Peer]) -> Peers:
-    """Return what the cluster is to begin with.
-
-    Raises:
-        ConfigError: it makes no cluster, or this node is no voter of it.
-    """
-    if not isinstance(members, Mapping):
-        raise ConfigError(f"members are {{id: 'host:port'}} or Peers, not {members!r:.60}")
-    if not members:
+def _check_members(state: LocalState, peers: Peers) -> None:
+    """Raise ConfigError if they make no cluster, or this node is no voter of it."""
+    if not peers:
         raise ConfigError("nobody is named in members: a cluster needs a voter")
-    named = [
-        peer if isinstance(peer, Peer) else Peer(node_id, peer) for node_id, peer in members.items()
-    ]
-    if [peer.node_id for peer in named] != list(members):
-        raise ConfigError("members has a Peer under the id of another")
-    peers = Peers(named)
     check_founder(state.node_id, state.address, peers, "members")
     if state.node_id not in Membership.of(peers, index=FOUNDING_INDEX).conf_state.voters:
         raise ConfigError(
             f"node {state.node_id} is to be a learner, and only a voter can found a cluster: "
             "initialize one of the voters"
         )
-    return peers
 
 
 def _is_founded(state: LocalState, peers: Peers, origin: str) -> bool:
