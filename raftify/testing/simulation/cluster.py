@@ -1,6 +1,6 @@
 """A whole cluster under virtual time: real nodes, a simulated network, disks and clocks, one seed.
 
-async def scenario(cluster: SimulatedCluster) -> None:
+async def scenario(cluster: SimulatedCluster[MyMachine]) -> None:
     await cluster.start(3)
     leader = await cluster.leader()
     await leader.raft.propose(b"...")
@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from random import Random
+from typing import Generic
 
 from raftify.client import create_client
 from raftify.client.service_client import RaftServiceClient
@@ -25,7 +26,7 @@ from raftify.config import Config
 from raftify.core.types import Entry, Message, Role
 from raftify.errors import RaftifyError
 from raftify.peers import ClusterJoinTicket, InitialRole, Peer, Peers
-from raftify.state_machine import AbstractStateMachine
+from raftify.state_machine import Machine_co
 from raftify.testing.simulation.loop import SimulatedLoop
 from raftify.testing.simulation.network import Host, SimulatedNetwork
 from raftify.testing.simulation.node import CRASH, STOP, SimulatedNode
@@ -47,7 +48,7 @@ from raftify.testing.simulation.trace import (
 LOOK_EVERY = 0.05
 
 
-class SimulatedCluster:
+class SimulatedCluster(Generic[Machine_co]):
     """Nodes, what connects them, and the source of everything that is left to chance.
 
     Attributes:
@@ -62,7 +63,7 @@ class SimulatedCluster:
         self,
         loop: SimulatedLoop,
         seed: int | str,
-        machine: Callable[[], AbstractStateMachine],
+        machine: Callable[[], Machine_co],
         *,
         config: Config | None = None,
         observers: Iterable[Observer] = (),
@@ -81,7 +82,7 @@ class SimulatedCluster:
             else beside.network
         )
         self._beside = beside
-        self.nodes: dict[int, SimulatedNode] = {}
+        self.nodes: dict[int, SimulatedNode[Machine_co]] = {}
         self.config = Config() if config is None else config
         self.make_machine = machine
         self.observers = list(observers)
@@ -101,7 +102,7 @@ class SimulatedCluster:
 
     async def start(
         self, size: int, *, learners: int = 0, first_leader: int = 0
-    ) -> list[SimulatedNode]:
+    ) -> list[SimulatedNode[Machine_co]]:
         """Start a static cluster; return its nodes once one of them leads.
 
         Args:
@@ -118,7 +119,7 @@ class SimulatedCluster:
         await self.leader()
         return list(self.nodes.values())
 
-    async def initialize(self, size: int, *, learners: int = 0) -> list[SimulatedNode]:
+    async def initialize(self, size: int, *, learners: int = 0) -> list[SimulatedNode[Machine_co]]:
         """Start nodes that wait, and found a cluster of them by `Raft.initialize` on the first;
         return them once one leads and all know each other.
 
@@ -151,18 +152,20 @@ class SimulatedCluster:
             peers.append(Peer(node_id, address, initial_role=role))
         return Peers(peers)
 
-    async def join(self, through: SimulatedNode | None = None) -> SimulatedNode:
+    async def join(self, through: SimulatedNode | None = None) -> SimulatedNode[Machine_co]:
         """Let a new machine join by way of a member, by default the leader; return it."""
         node = self.new_machine()
         await self.rejoin(node, through)
         return node
 
-    def new_machine(self, node_id: int = 0) -> SimulatedNode:
+    def new_machine(self, node_id: int = 0) -> SimulatedNode[Machine_co]:
         """Return a machine with an empty disk, which does not run and is not one of `nodes` yet."""
         name = self._new_name()
         return SimulatedNode(self, node_id, name, f"{name}:7000")
 
-    async def rejoin(self, node: SimulatedNode, through: SimulatedNode | None = None) -> None:
+    async def rejoin(
+        self, node: SimulatedNode[Machine_co], through: SimulatedNode | None = None
+    ) -> None:
         """Let `node`, whose disk is empty, join under a new id."""
         through = through or await self.leader()
         ticket = await self.ticket(node, through)
@@ -180,7 +183,7 @@ class SimulatedCluster:
         """Return what `node` is to be started with."""
         return self.config if node.config is None else node.config
 
-    def running(self) -> list[SimulatedNode]:
+    def running(self) -> list[SimulatedNode[Machine_co]]:
         """Return the nodes that run, paused ones too."""
         return [node for node in self.nodes.values() if node.running]
 
@@ -210,7 +213,7 @@ class SimulatedCluster:
 
     # -- waiting ----------------------------------------------------------------------------
 
-    async def leader(self, timeout: float = 60.0) -> SimulatedNode:
+    async def leader(self, timeout: float = 60.0) -> SimulatedNode[Machine_co]:
         """Return the node that leads and can commit.
 
         Raises:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from random import Random
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from raftify.config import Config
 from raftify.core.raft_core import RaftCore
@@ -16,7 +16,7 @@ from raftify.node.founding import prepare_store
 from raftify.node.raft_node import RaftNode
 from raftify.peers import Address, ReservedId
 from raftify.raft import Raft
-from raftify.state_machine import AbstractStateMachine
+from raftify.state_machine import Machine_co
 from raftify.testing.simulation.disk import SimulatedDisk
 from raftify.testing.simulation.network import Host
 from raftify.testing.simulation.process import Process
@@ -33,7 +33,7 @@ T = TypeVar("T")
 CRASH, STOP = "crash", "stop"
 
 
-class WatchedNode(RaftNode):
+class WatchedNode(RaftNode[Machine_co]):
     """The real node, which tells its cluster what its state machine got."""
 
     def __init__(self, owner: SimulatedNode, **parts: Any) -> None:
@@ -59,7 +59,7 @@ class WatchedNode(RaftNode):
         super()._on_restored(snapshot)
 
 
-class SimulatedNode:
+class SimulatedNode(Generic[Machine_co]):
     """A machine of a SimulatedCluster. Made and started by the cluster.
 
     Attributes:
@@ -74,7 +74,9 @@ class SimulatedNode:
         disk_pace, apply_pace: seconds that a disk write, and a batch of `apply`, take on average.
     """
 
-    def __init__(self, cluster: SimulatedCluster, node_id: int, name: str, address: str) -> None:
+    def __init__(
+        self, cluster: SimulatedCluster[Machine_co], node_id: int, name: str, address: str
+    ) -> None:
         self.cluster = cluster
         self.id = node_id
         self.name = name
@@ -83,7 +85,7 @@ class SimulatedNode:
         self.storage = SimulatedDisk(Random(self.random.getrandbits(64)), name)
         self.config: Config | None = None
         self.incarnation = 0
-        self.machine: AbstractStateMachine
+        self.machine: Machine_co
         self.failure: BaseException | None = None
         self.released = False
         self.last_end = ""
@@ -93,8 +95,8 @@ class SimulatedNode:
         #: What runs `Raft.run`; of the last process, perhaps dead.
         self.task: asyncio.Task[None] | None = None
         self.view = View(self)
-        self.watched: WatchedNode | None = None
-        self.facade: Raft | None = None
+        self.watched: WatchedNode[Machine_co] | None = None
+        self.facade: Raft[Machine_co] | None = None
         self._host = Host(name, None)
         self._paces: list[Pace] = []
         self._workers: list[SimulatedWorker] = []
@@ -114,18 +116,18 @@ class SimulatedNode:
         return self.process is not None and self.process.paused
 
     @property
-    def runtime(self) -> RaftNode:
+    def runtime(self) -> RaftNode[Machine_co]:
         """The runtime of the last process that was started, perhaps dead."""
         assert self.watched is not None, f"{self.name} was never started"
         return self.watched
 
     @property
-    def raft(self) -> Raft:
+    def raft(self) -> Raft[Machine_co]:
         """The node's `Raft`, as the program that runs there has it.
 
         Its waiting calls run in the node's process. If that dies first they raise OutcomeUnknown.
         """
-        return cast("Raft", Door(self))
+        return cast("Raft[Machine_co]", Door(self))
 
     # -- life -------------------------------------------------------------------------------
 
@@ -334,7 +336,7 @@ class SimulatedNode:
 
     # -- calls from outside -----------------------------------------------------------------
 
-    async def call(self, begin: Callable[[Raft], Awaitable[T]]) -> T:
+    async def call(self, begin: Callable[[Raft[Machine_co]], Awaitable[T]]) -> T:
         """Return what `begin(raft)` brings, which runs in this node's process.
 
         Raises:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ParamSpec
 
 from raftify.config import Config
-from raftify.state_machine import AbstractStateMachine
+from raftify.state_machine import Machine
 from raftify.testing.simulation.cluster import SimulatedCluster
 from raftify.testing.simulation.loop import SimulatedLoop
 from raftify.testing.simulation.observer import Observer
@@ -53,9 +53,9 @@ def virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, No
 
 
 def simulate(
-    scenario: Callable[[SimulatedCluster], Awaitable[None]],
+    scenario: Callable[[SimulatedCluster[Machine]], Awaitable[None]],
     *,
-    machine: Callable[[], AbstractStateMachine],
+    machine: Callable[[], Machine],
     seed: int | str = 0,
     config: Config | None = None,
     observers: Iterable[Observer] = (),
@@ -81,7 +81,7 @@ def simulate(
     """
     trace = Trace(keep=0) if trace is None else trace
     loop = SimulatedLoop()
-    cluster: SimulatedCluster | None = None
+    cluster: SimulatedCluster[Machine] | None = None
 
     async def run() -> None:
         nonlocal cluster
