@@ -40,6 +40,7 @@ from raftify.testing.invariants import (
     MonotonicApplied,
     MonotonicCommit,
     MonotonicTerm,
+    OneChangeAtATime,
     OneVoteATerm,
     OnlyMembersLead,
     OrderOfIndexes,
@@ -655,6 +656,38 @@ def all_are_replaced_at_once(invariant: Invariant) -> None:
     known = invariant.watch.committed.configurations
     known.sequence.append(configured(FakeNode(4), (4, 5, 6)).raft.tracker.conf)
     invariant.on_step(node.append(at(2, 2)).commit(2))
+
+
+@right(OneChangeAtATime)
+def a_leader_makes_one_change_after_the_other(invariant: Invariant) -> None:
+    node = FakeNode(1).lead(2)
+    invariant.on_start(node)
+    invariant.on_step(node.append(change(2, (ADD, 4))).commit(2).hand_out(2))
+    invariant.on_step(node.append(change(3, (ADD, 5))))
+
+
+@right(OneChangeAtATime)
+def a_new_leader_finds_several_changes(invariant: Invariant) -> None:
+    node = FakeNode(1).append(change(2, (ADD, 4)), change(3, (ADD, 5)))
+    invariant.on_start(node)
+    invariant.on_step(node.lead(3).append(at(4, 3)).commit(4).hand_out(3))
+    invariant.on_step(node.append(replace(change(5, (ADD, 6)), term=3)))
+
+
+@wrong(OneChangeAtATime, "leader of term 2, began a change at 4 while that at 2 was not in force")
+def a_leader_makes_two_changes_at_once(invariant: Invariant) -> None:
+    node = FakeNode(1).lead(2)
+    invariant.on_start(node)
+    invariant.on_step(node.append(change(2, (ADD, 4))))
+    invariant.on_step(node.append(at(3, 2), change(4, (ADD, 5))).commit(2))
+
+
+@wrong(OneChangeAtATime, "while that at 2 was not in force")
+def a_new_leader_does_not_wait_for_an_old_change(invariant: Invariant) -> None:
+    node = FakeNode(1).append(change(2, (ADD, 4)))
+    invariant.on_start(node)
+    node.lead(3).append(at(3, 3), replace(change(4, (ADD, 5)), term=3))
+    invariant.on_step(node.commit(3))
 
 
 @wrong(ConfigurationFollowsLog, r"voters=\(1, 2, 3\).*leads to.*voters_outgoing=\(1, 2, 3\)")

@@ -17,6 +17,7 @@ from raftify.testing.invariants.log_matching import LogMatching
 from raftify.testing.invariants.monotonic_applied import MonotonicApplied
 from raftify.testing.invariants.monotonic_commit import MonotonicCommit
 from raftify.testing.invariants.monotonic_term import MonotonicTerm
+from raftify.testing.invariants.one_change_at_a_time import OneChangeAtATime
 from raftify.testing.invariants.one_vote_a_term import OneVoteATerm
 from raftify.testing.invariants.only_members_lead import OnlyMembersLead
 from raftify.testing.invariants.order_of_indexes import OrderOfIndexes
@@ -43,6 +44,7 @@ __all__ = [
     "MonotonicApplied",
     "MonotonicCommit",
     "MonotonicTerm",
+    "OneChangeAtATime",
     "OneVoteATerm",
     "OnlyMembersLead",
     "OrderOfIndexes",

@@ -22,6 +22,7 @@ from raftify.testing.invariants.log_matching import LogMatching
 from raftify.testing.invariants.monotonic_applied import MonotonicApplied
 from raftify.testing.invariants.monotonic_commit import MonotonicCommit
 from raftify.testing.invariants.monotonic_term import MonotonicTerm
+from raftify.testing.invariants.one_change_at_a_time import OneChangeAtATime
 from raftify.testing.invariants.one_vote_a_term import OneVoteATerm
 from raftify.testing.invariants.only_members_lead import OnlyMembersLead
 from raftify.testing.invariants.order_of_indexes import OrderOfIndexes
@@ -48,6 +49,7 @@ ALL: Final[tuple[type[Invariant], ...]] = (
     SyncBeforeApply,
     OrderOfIndexes,
     ConfigurationsOverlap,
+    OneChangeAtATime,
     ConfigurationFollowsLog,
     OnlyMembersLead,
     LeaseEndsWithTransfer,
