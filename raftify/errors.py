@@ -98,7 +98,7 @@ class LeaderTransferring(ProposalDropped):
 
 
 class ProposalTooLarge(ProposalDropped):
-    """The proposal is larger than the configured limit."""
+    """The proposal, or another request, is larger than a configured limit, which it names."""
 
 
 class ConfChangeRejected(Rejected):

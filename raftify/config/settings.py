@@ -94,15 +94,17 @@ class Config:
     #: word, and half of all messages are saved. A read by `read_index` never waits for this.
     commit_notice_delay: float = 0.01
 
-    #: Largest proposal.
-    max_proposal_bytes: int = 16 * MIB
+    #: Largest proposal. A larger one is ProposalTooLarge.
+    max_proposal_bytes: int = 4 * MIB
     #: Requests waiting for the core; beyond it `propose` fails with Overloaded and peers wait.
     inbox_limit: int = 65_536
     #: Bytes and messages waiting for one peer; beyond it messages are dropped, which Raft repairs.
     outbox_bytes: int = 64 * MIB
     outbox_messages: int = 4_096
-    #: Largest gRPC message, sent or received. Must exceed the largest proposal.
-    max_grpc_message_bytes: int = 64 * MIB
+    #: Largest gRPC message, sent or received. Must exceed the largest proposal, and should be the
+    #: same everywhere. Whoever reaches the port can have the event loop copy one of that size,
+    #: again and again, which takes it about 3 ms a MiB. See docs/security.md.
+    max_grpc_message_bytes: int = 8 * MIB
 
     #: Connections taken at the same time, those of peers included; 0: as many as the limit
     #: of open files of the process allows, less some for the node itself.

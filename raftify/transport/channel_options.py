@@ -115,4 +115,9 @@ def open_channel(address: str, config: Config, *, to_id: int = 0) -> grpc.aio.Ch
 
 def payload_limit(config: Config) -> int:
     """Return how many bytes of ours fit into one gRPC message."""
-    return max(config.max_grpc_message_bytes - MESSAGE_HEADROOM_BYTES, 1)
+    return payload_within(config.max_grpc_message_bytes)
+
+
+def payload_within(message_bytes: int) -> int:
+    """Return how many bytes of ours fit into a gRPC message of `message_bytes`."""
+    return max(message_bytes - MESSAGE_HEADROOM_BYTES, 1)

@@ -24,6 +24,8 @@ ORIGIN_KEY: Final = "raftify-origin"
 PROTOCOL_KEY: Final = "raftify-protocol"
 #: In the answer's initial metadata, once the handshake was accepted: who answers.
 ACCEPTED_KEY: Final = "raftify-accepted-by"
+#: Beside it: the bytes of the largest message that is taken, its Config.max_grpc_message_bytes.
+LIMIT_KEY: Final = "raftify-max-message-bytes"
 
 #: Raised when nodes of the old and the new version could no longer talk to each other.
 PROTOCOL_VERSION: Final = 2
@@ -91,6 +93,14 @@ def read_handshake(metadata: Iterable[tuple[str, str | bytes]] | None) -> Handsh
 def is_accepted(answer: grpc.aio.Metadata) -> bool:
     """Say whether the initial metadata of an answer accepts the call."""
     return answer.get(ACCEPTED_KEY) is not None
+
+
+def limit_in(answer: grpc.aio.Metadata, own: int) -> int:
+    """Return the largest message that both ends take, in bytes; `own` is that of this end."""
+    said = answer.get(LIMIT_KEY)
+    if isinstance(said, str) and said.isascii() and said.isdigit() and 0 < len(said) < 20:
+        return min(int(said), own)
+    return own
 
 
 def check_caller(

@@ -26,7 +26,9 @@ _SMALL_BYTES: Final = 256 * 1024
 #: The names of calls whose requests may be larger.
 _LARGE: Final = frozenset({"Propose", "ProposeStream", "SendMessage", "Query", "InstallSnapshot"})
 #: Fields in a request; by `SendMessage` those of the message that it is wrapped around count, too.
-_MOST_FIELDS: Final = 65_536
+#: A stream of proposals has one for each, and a client sends half as many in one request.
+_MOST_FIELDS: Final = 8_192
+_MOST_PROPOSALS: Final = 65_536
 _MESSAGE_FIELD: Final = 1
 
 _Handler: TypeAlias = "grpc.RpcMethodHandler[_Q, _A]"
@@ -115,7 +117,8 @@ def _read(parse: Callable[[bytes], _Q], name: str, data: bytes) -> _Q:
     if name not in _LARGE and len(data) > _SMALL_BYTES:
         raise MalformedMessage(f"a {what} of {len(data)} bytes; {_SMALL_BYTES} are allowed")
     within = _MESSAGE_FIELD if name == "SendMessage" else 0
-    check_fields(data, _MOST_FIELDS, f"a {what}", within=within)
+    most = _MOST_PROPOSALS if name == "ProposeStream" else _MOST_FIELDS
+    check_fields(data, most, f"a {what}", within=within)
     return codec.read(parse, data, what)
 
 

@@ -13,9 +13,9 @@ import grpc
 from raftify.config import Config
 from raftify.core.types import Message
 from raftify.errors import PeerRefused, RaftifyError, TransportError
-from raftify.transport.channel_options import open_channel, payload_limit
+from raftify.transport.channel_options import open_channel, payload_within
 from raftify.transport.credentials import version_of
-from raftify.transport.handshake import is_accepted, peer_metadata
+from raftify.transport.handshake import is_accepted, limit_in, peer_metadata
 from raftify.transport.interface import Handshake, PeerService
 from raftify.transport.outbox import Outbox
 from raftify.transport.status import (
@@ -83,8 +83,7 @@ class PeerStream:
         self._logger = logger
         self._loop = asyncio.get_running_loop()
         self._outbox = Outbox(max_bytes=config.outbox_bytes, max_messages=config.outbox_messages)
-        self._message_limit = payload_limit(config)
-        self._batch_limit = min(_BATCH_BYTES, self._message_limit)
+        self._most_bytes = config.max_grpc_message_bytes
         self._closing = False
         self._lost_since: float | None = None
         self._reported_at = -_REPORT_INTERVAL
@@ -99,7 +98,7 @@ class PeerStream:
     def send(self, message: Message) -> None:
         """Put `message` into the outbox, or drop it and say so to the service."""
         size = message_size(message)
-        if size > self._message_limit:
+        if size > payload_within(self._most_bytes):
             self._note_too_large(message, size)
             self._report_unreachable()
         elif self._closing or not self._outbox.put(message, size):
@@ -171,12 +170,17 @@ class PeerStream:
 
     async def _accepted(self, call: _Call) -> bool:
         async with asyncio.timeout(self._config.request_timeout):
-            return is_accepted(await call.initial_metadata())
+            answer = await call.initial_metadata()
+        if not is_accepted(answer):
+            return False
+        self._most_bytes = limit_in(answer, self._config.max_grpc_message_bytes)
+        return True
 
     async def _empty_outbox(self, call: _Call) -> None:
         outbox = self._outbox
+        batch_bytes = min(_BATCH_BYTES, payload_within(self._most_bytes))
         while not call.done() and not self._is_outdated():
-            batch = outbox.take(self._batch_limit)
+            batch = outbox.take(batch_bytes)
             if batch:
                 await write(call, pack_batch(batch))
             elif self._closing:
@@ -197,10 +201,13 @@ class PeerStream:
         if self._said_too_large is None or now > self._said_too_large + _REPEAT_INTERVAL:
             self._said_too_large = now
             self._logger.error(
-                "a %s of %d bytes for %s does not fit into Config.max_grpc_message_bytes; dropped",
+                "a %s of %d bytes for %s does not fit into Config.max_grpc_message_bytes, %d here "
+                "and %d there; dropped: give all nodes the same",
                 message.msg_type.name,
                 size,
                 self._name,
+                self._config.max_grpc_message_bytes,
+                self._most_bytes,
             )
 
     def _note_connected(self) -> None:

@@ -20,9 +20,9 @@ from raftify.errors import (
     ProposalTooLarge,
     RaftifyError,
 )
-from raftify.transport.channel_options import payload_limit
+from raftify.transport.channel_options import payload_within
 from raftify.transport.dialer import Dialer
-from raftify.transport.handshake import Metadata, is_accepted
+from raftify.transport.handshake import Metadata, is_accepted, limit_in
 from raftify.transport.status import (
     StreamEnded,
     describe,
@@ -70,8 +70,8 @@ class ProposalStream:
         self._config = config
         self._dialer = dialer
         self._metadata = metadata
-        self._limit = payload_limit(config)
-        self._batch_bytes = min(_BATCH_BYTES, self._limit)
+        #: The largest message that both ends take; the node tells when it accepts the stream.
+        self._most_bytes = config.max_grpc_message_bytes
         self._last_id = 0
         self._unsent: deque[_Proposal] = deque()
         self._unsent_bytes = 0
@@ -102,16 +102,20 @@ class ProposalStream:
     def _objection(self, data: bytes) -> RaftifyError | None:
         if self._closed:
             return PeerUnreachable(f"the connection to {self._address} was closed on this side")
-        if len(data) > self._limit:
-            return ProposalTooLarge(
-                f"a proposal of {len(data)} bytes does not fit into "
-                f"Config.max_grpc_message_bytes ({self._config.max_grpc_message_bytes})"
-            )
+        if len(data) > payload_within(self._most_bytes):
+            return self._too_large(data)
         if self._unsent_bytes > self._config.outbox_bytes:
             return Overloaded(
                 f"{self._unsent_bytes} bytes of proposals wait for node {self._address} already"
             )
         return None
+
+    def _too_large(self, data: bytes) -> ProposalTooLarge:
+        return ProposalTooLarge(
+            f"a proposal of {len(data)} bytes does not fit into Config.max_grpc_message_bytes, "
+            f"{self._config.max_grpc_message_bytes} here and at most {self._most_bytes} at "
+            f"{self._address}"
+        )
 
     async def close(self) -> None:
         """End the stream; every future that is open fails."""
@@ -156,8 +160,9 @@ class ProposalStream:
         reading: asyncio.Task[None] | None = None
         try:
             async with asyncio.timeout(self._config.request_timeout):
-                accepted = is_accepted(await call.initial_metadata())
-            if accepted:
+                answer = await call.initial_metadata()
+            if is_accepted(answer):
+                self._most_bytes = limit_in(answer, self._config.max_grpc_message_bytes)
                 reading = asyncio.get_running_loop().create_task(
                     self._read(call), name=f"raftify-results-{self._address}"
                 )
@@ -177,6 +182,8 @@ class ProposalStream:
             call.cancel()
             if reading is not None:
                 await settle(reading)
+            # The node may come back with other settings.
+            self._most_bytes = self._config.max_grpc_message_bytes
         self._on_broken(error)
 
     async def _write(self, call: _Call, reading: asyncio.Task[None]) -> None:
@@ -191,7 +198,8 @@ class ProposalStream:
 
     def _take_batch(self) -> pb.ProposeBatch:
         """Return the next proposals as one message; from here on they count as sent."""
-        unsent, batch, room = self._unsent, pb.ProposeBatch(), self._batch_bytes
+        unsent, batch, limit = self._unsent, pb.ProposeBatch(), payload_within(self._most_bytes)
+        room = min(_BATCH_BYTES, limit)
         add, now = batch.items.add, asyncio.get_running_loop().time()
         first = True
         while unsent:
@@ -205,6 +213,9 @@ class ProposalStream:
                 # Cancelled, or late; the sweep tells the late ones.
                 if not proposal.future.done():
                     proposal.future.set_exception(self._not_sent_in_time())
+                continue
+            if len(proposal.data) > limit:
+                proposal.future.set_exception(self._too_large(proposal.data))
                 continue
             first = False
             room -= len(proposal.data) + _PER_ITEM_BYTES

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Final, TypeVar
 
 import grpc
@@ -20,6 +21,7 @@ from raftify.transport.client_calls import ClientCalls
 from raftify.transport.gate import INSTALL_SNAPSHOT, MESSAGES, Gate
 from raftify.transport.handshake import (
     ACCEPTED_KEY,
+    LIMIT_KEY,
     check_caller,
     check_names_cluster,
     named_caller,
@@ -37,6 +39,8 @@ from raftify.wire.raft_service_pb2_grpc import RaftServiceServicer
 #: A larger batch is unpacked on a thread, so that the event loop goes on: it may be one of very
 #: many small entries, or meant to look like it.
 _UNPACKED_HERE: Final = 2 << 20
+#: The same for who is no member.
+_UNPACKED_OF_STRANGERS: Final = 64 << 10
 _NOTHING_TOLD: Final = "internal error; see the log of the node that answered"
 
 _Q = TypeVar("_Q")
@@ -53,12 +57,18 @@ class RaftServicer(RaftServiceServicer):
         self._service = service
         self._config = config
         self._logger = logger
-        self._accepted = ((ACCEPTED_KEY, str(handshake.from_id)),)
+        self._accepted = (
+            (ACCEPTED_KEY, str(handshake.from_id)),
+            (LIMIT_KEY, str(config.max_grpc_message_bytes)),
+        )
         self._calls = ClientCalls(service, handshake.from_id, config)
         self._snapshots = SnapshotReceiver(service, config, logger)
         self._gate = Gate(config.max_client_calls)
-        # A peer with the same settings sends at most a sixth of that.
-        self._most_entries = max(1 << 16, config.raft_config.max_size_per_msg)
+        # A peer with the same settings sends at most a third of that.
+        self._most_entries = max(1 << 16, config.raft_config.max_size_per_msg // 2)
+        # One thread at a time for all that strangers send: threads take the interpreter from the
+        # event loop.
+        self._strangers = asyncio.Lock()
         self._sessions: set[ProposeSession] = set()
         self._peer_calls: set[asyncio.Task[object]] = set()
         self._other_calls: set[asyncio.Task[object]] = set()
@@ -105,7 +115,7 @@ class RaftServicer(RaftServiceServicer):
                 await context.send_initial_metadata(self._accepted)
                 # Not by the iterator, which keeps the last for as long as gRPC remembers the call.
                 while isinstance(packed := await context.read(), bytes):
-                    messages = await self._unpack(packed)
+                    messages = await self._unpack(packed, handshake)
                     check_messages(messages, handshake, to_id=self._own.from_id)
                     # Again each time: what was a member may have been removed since.
                     self._service.greet(handshake)
@@ -126,10 +136,16 @@ class RaftServicer(RaftServiceServicer):
 
         return await self._answer("InstallSnapshot", context, self._peer_calls, receive)
 
-    async def _unpack(self, packed: bytes) -> list[Message]:
+    async def _unpack(self, packed: bytes, handshake: Handshake) -> list[Message]:
+        unpack = partial(unpack_batch, packed, most_entries=self._most_entries)
+        if len(packed) <= _UNPACKED_OF_STRANGERS:
+            return unpack()
+        if not self._service.is_member(handshake.from_id, handshake.from_incarnation):
+            async with self._strangers:
+                return await asyncio.to_thread(unpack)
         if len(packed) <= _UNPACKED_HERE:
-            return unpack_batch(packed, most_entries=self._most_entries)
-        return await asyncio.to_thread(unpack_batch, packed, most_entries=self._most_entries)
+            return unpack()
+        return await asyncio.to_thread(unpack)
 
     def _greet(self, handshake: Handshake, kind: str) -> AbstractContextManager[None]:
         """Let a peer in, or raise what is wrong with it."""

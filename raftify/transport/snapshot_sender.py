@@ -23,8 +23,8 @@ from raftify.errors import (
     StorageDamaged,
     TransportError,
 )
-from raftify.transport.channel_options import open_channel, payload_limit
-from raftify.transport.handshake import is_accepted, peer_metadata
+from raftify.transport.channel_options import open_channel, payload_within
+from raftify.transport.handshake import is_accepted, limit_in, peer_metadata
 from raftify.transport.interface import Handshake, PeerService
 from raftify.transport.snapshot_queue import SnapshotQueue
 from raftify.transport.status import (
@@ -151,11 +151,12 @@ class SnapshotSender(SnapshotQueue):
         Memory holds two chunks: the one being written, and gRPC's copy of it.
         """
         async with _stall_watch("accept the snapshot"):
-            accepted = is_accepted(await call.initial_metadata())
-        if not accepted:
+            answer = await call.initial_metadata()
+        if not is_accepted(answer):
             raise StreamEnded
         await _write(call, first_chunk(message))
-        chunk_bytes = min(self._config.snapshot_chunk_bytes, payload_limit(self._config))
+        most = payload_within(limit_in(answer, self._config.max_grpc_message_bytes))
+        chunk_bytes = min(self._config.snapshot_chunk_bytes, most)
         offset = 0
         while file is not None:
             data, crc32 = await asyncio.to_thread(file.read, chunk_bytes)

@@ -14,6 +14,7 @@ from raftify.errors import (
     OutcomeUnknown,
     PeerRefused,
     PeerUnreachable,
+    ProposalTooLarge,
     RaftifyError,
     TransportError,
 )
@@ -21,6 +22,9 @@ from raftify.wire.errors_codec import decode_error, encode_error
 
 ERROR_KEY: Final = "raftify-error-bin"
 _STATUS_PATIENCE: Final = 2.0
+#: How gRPC says that a message is beyond the limit of one end, and that it was the answer.
+_TOO_LARGE: Final = "message larger than max"
+_ANSWER_TOO_LARGE: Final = "CLIENT: Received message larger"
 
 
 class _Message(Protocol):
@@ -168,12 +172,24 @@ def error_of_call(
             return PeerUnreachable(f"the connection to the {where} broke ({describe(error)})")
         case _Code.UNIMPLEMENTED:
             return PeerRefused(f"the {where} does not offer this call ({describe(error)})")
+        case _Code.RESOURCE_EXHAUSTED if _TOO_LARGE in (error.details() or ""):
+            return _too_large(error, where, changes_something=changes_something)
         case _Code.INVALID_ARGUMENT:
             return MalformedMessage(f"the {where} cannot read the request ({describe(error)})")
         case _ if changes_something:
             return OutcomeUnknown(f"the call to the {where} failed ({describe(error)})")
         case _:
             return TransportError(f"the call to the {where} failed ({describe(error)})")
+
+
+def _too_large(error: grpc.aio.AioRpcError, where: str, *, changes_something: bool) -> RaftifyError:
+    limit = f"see Config.max_grpc_message_bytes of both ({error.details()})"
+    if _ANSWER_TOO_LARGE not in (error.details() or ""):
+        return ProposalTooLarge(
+            f"the request is larger than this side or the {where} takes: {limit}"
+        )
+    kind = OutcomeUnknown if changes_something else TransportError
+    return kind(f"the answer of the {where} is larger than this side takes: {limit}")
 
 
 async def settle(*tasks: asyncio.Task[object] | asyncio.Task[None]) -> None:

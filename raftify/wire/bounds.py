@@ -23,6 +23,53 @@ def check_fields(data: bytes | memoryview, most: int, what: str, *, within: int 
         _count(memoryview(data), most, what, within)
 
 
+def check_parts(
+    data: bytes | memoryview, what: str, *, whole: int, part: int, least: int, most: int, others: int
+) -> None:
+    """Raise MalformedMessage if what `data` repeats is too small, or too much of it.
+
+    Field `whole` of `data` is looked into. There may be `most` fields `part` in all of them, each
+    of at least `least` bytes, and `others` of all other fields in each. What is refused is refused
+    where it is found: small things cannot be many.
+    """
+    view = memoryview(data)
+    at, end, left = 0, len(view), most
+    while at < end:
+        tag, at = _varint(view, at)
+        inside = at
+        at = _after(view, tag, at)
+        if tag != whole << 3 | 2:
+            continue
+        _, inside = _varint(view, inside)
+        left_here, until = others, min(at, end)
+        while inside < until:
+            tag, inside = _varint(view, inside)
+            begin, inside = inside, _after(view, tag, inside)
+            if tag != part << 3 | 2:
+                left_here -= 1
+            elif inside - begin <= least:
+                raise MalformedMessage(f"{what} with a part of {inside - begin - 1} bytes")
+            else:
+                left -= 1
+            if left < 0 or left_here < 0:
+                raise MalformedMessage(f"{what} of more parts than anybody sends at once")
+
+
+def _after(data: memoryview, tag: int, at: int) -> int:
+    """Return where the field with this tag ends whose value begins at `at`."""
+    match tag & 7:
+        case 2:
+            length, at = _varint(data, at)
+            return at + length
+        case 0:
+            return _varint(data, at)[1]
+        case 1:
+            return at + 8
+        case 5:
+            return at + 4
+    return at
+
+
 def _count(data: memoryview, left: int, what: str, within: int) -> int:
     """Return how many of the fields that are `left` were not used."""
     at, end = 0, len(data)
@@ -31,18 +78,10 @@ def _count(data: memoryview, left: int, what: str, within: int) -> int:
             raise MalformedMessage(f"{what} of more parts than anybody sends at once")
         left -= 1
         tag, at = _varint(data, at)
-        match tag & 7:
-            case 2:
-                length, at = _varint(data, at)
-                if within and tag >> 3 == within:
-                    left = _count(data[at : at + length], left, what, 0)
-                at += length
-            case 0:
-                _, at = _varint(data, at)
-            case 1:
-                at += 8
-            case 5:
-                at += 4
+        begin, at = at, _after(data, tag, at)
+        if within and tag == within << 3 | 2:
+            _, begin = _varint(data, begin)
+            left = _count(data[begin:at], left, what, 0)
     return left
 
 

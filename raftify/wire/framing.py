@@ -14,7 +14,7 @@ from raftify.core.types import Message
 from raftify.errors import MalformedMessage
 from raftify.wire import codec
 from raftify.wire import raft_service_pb2 as pb
-from raftify.wire.bounds import check_fields
+from raftify.wire.bounds import check_fields, check_parts
 
 #: The most that a message's own fields (numbers, flags, tags) take beside entries and context.
 _FIXED_BYTES: Final = 128
@@ -28,11 +28,15 @@ _CRC_BYTES: Final = 4
 _SEAL_BYTES: Final = len(_CRC_TAG) + _CRC_BYTES
 #: A sender puts by far fewer into one batch, since `message_size` counts 128 bytes for each.
 _MOST_MESSAGES: Final = 8_192
-#: Fields of those messages beside their entries.
-_MOST_FIELDS: Final = 16 * _MOST_MESSAGES
-#: Entries in one batch, if nothing else is said, and the least that one takes there.
+#: Fields of one message beside its entries; it has some fifteen.
+_MOST_FIELDS: Final = 64
+#: Entries in one batch, if nothing else is said, and the least that one takes there, with and
+#: without its tag and length.
 MOST_ENTRIES: Final = 1 << 20
-_LEAST_ENTRY_BYTES: Final = 6
+_LEAST_ENTRY_BYTES, _LEAST_ENTRY = 6, 4
+#: A smaller batch is parsed before its entries are counted, which is quicker. Honest peers send
+#: larger ones only for the sake of a single large entry.
+_COUNTED_FIRST: Final = 2 << 20
 #: The message that a snapshot begins with: a configuration and addresses, no entries and no state.
 _HEADER_BYTES: Final = 4 << 20
 
@@ -85,7 +89,16 @@ def unpack_batch(packed: bytes, *, most_entries: int = MOST_ENTRIES) -> list[Mes
             "again, check memory and network of both machines and of what is between them"
         )
     check_fields(packed, _MOST_MESSAGES, "a batch of messages")
-    check_fields(packed, most_entries + _MOST_FIELDS, "a batch of messages", within=1)
+    if len(packed) > _COUNTED_FIRST:
+        check_parts(
+            packed,
+            "a batch of messages",
+            whole=pb.MessageBatch.MESSAGES_FIELD_NUMBER,
+            part=pb.RawMessage.ENTRIES_FIELD_NUMBER,
+            least=_LEAST_ENTRY,
+            most=most_entries,
+            others=_MOST_FIELDS,
+        )
     messages = codec.parse(pb.MessageBatch, packed).messages
     entries = sum([len(wire.entries) for wire in messages])
     if entries > most_entries or entries * _LEAST_ENTRY_BYTES > len(packed):

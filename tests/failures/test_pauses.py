@@ -181,7 +181,7 @@ async def test_a_leader_alone_takes_only_so_much(cluster: SimulatedCluster) -> N
     assert set(await flood(await cluster.leader(), 50, size=900)) == {"bytes"}
 
 
-@simulated()
+@simulated(max_proposal_bytes=16 << 20, max_grpc_message_bytes=17 << 20)
 async def test_large_entries_travel_whole(cluster: SimulatedCluster) -> None:
     """b45: exactly the limit, more than max_size_per_msg; one byte more is refused."""
     limit = 16 << 20

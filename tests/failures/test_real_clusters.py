@@ -81,12 +81,13 @@ async def test_answers_do_not_wait_for_the_whole_batch(tmp_path: Path) -> None:
 
 async def test_a_proposal_of_exactly_the_limit_goes_through_every_door(tmp_path: Path) -> None:
     """b45: 16 MiB from a follower and from a client; entries larger than an append message."""
-    async with LocalCluster(tmp_path, PlainTally) as cluster:
+    limit = 16 << 20
+    large = {"max_proposal_bytes": limit, "max_grpc_message_bytes": limit + (1 << 20)}
+    async with LocalCluster(tmp_path, PlainTally, **large) as cluster:
         await cluster.grow_to(2)
         follower = await follower_of(cluster)
-        limit = make_config().max_proposal_bytes
         assert (await follower.raft.propose(b"f" * limit)).endswith(b":1")
-        async with create_client(follower.address) as client:
+        async with create_client(follower.address, config=make_config(**large)) as client:
             assert (await client.propose(b"c" * limit)).endswith(b":1")
         await cluster.settle()
         for node in cluster.nodes.values():

@@ -10,6 +10,7 @@ from random import Random
 
 import grpc
 
+from raftify.config import Config
 from raftify.transport.status import StreamEnded, write
 from raftify.wire import raft_service_pb2 as pb
 from tests.port.attacks_by_content import nonsense_snapshot
@@ -30,8 +31,9 @@ from tests.port.sealing import sealed
 from tests.port.target import Call, Target
 
 MIB = 1 << 20
-#: Just under and just over Config.max_grpc_message_bytes.
-UNDER, OVER = 63 * MIB, 65 * MIB
+#: Just under and just over what a node takes, and far beyond it.
+UNDER = Config().max_grpc_message_bytes - MIB // 8
+OVER, FAR_OVER = UNDER + MIB // 4, 64 * MIB
 #: Seconds for which what is held is held.
 HOLD = 2.0
 Both = grpc.aio.StreamStreamCall[bytes, bytes]
@@ -176,9 +178,9 @@ async def _send_chunks(call: Call, first: bytes) -> None:
 
 
 async def giant_requests(on: Target, random: Random) -> None:
-    """Requests just under and just over the limit, of one thing, or of very many small ones."""
+    """Requests just under and over the limit, of one thing, or of very many small ones."""
     said = on.stranger()
-    for size in (UNDER, OVER):
+    for size in (UNDER, OVER, FAR_OVER):
         empties = b"\x0a\x00" * (size // 2)
         one_field = field(1, bytes(size))
         many_entries = field(1, b"\x3a\x00" * (size // 2))
@@ -193,6 +195,20 @@ async def giant_requests(on: Target, random: Random) -> None:
             await on.stream_all(channel, "ProposeStream", (), [field(1, b"\x12" + varint(size))])
     async with on.channel() as channel:
         await on.stream_all(channel, "ProposeStream", (), [b"\x0a\x00" * (UNDER // 2)])
+
+
+async def giants_at_once(on: Target, random: Random) -> None:
+    """As large as may be, from many callers again and again, so that one comes behind the other."""
+    giant, said = field(1, bytes(UNDER)), on.stranger()
+
+    async def send() -> None:
+        async with on.channel() as channel:
+            for _ in range(6):
+                await on.unary(channel, "SendMessage", giant, on.names_itself())
+                await on.stream_all(channel, "Messages", said, [sealed(giant)])
+                await on.stream_all(channel, "ProposeStream", (), [giant])
+
+    await asyncio.gather(*(send() for _ in range(12)))
 
 
 async def smaller_swarms(on: Target, random: Random) -> None:
@@ -280,6 +296,7 @@ BY_WEIGHT = (
     streams_opened_and_cut,
     endless_snapshots,
     giant_requests,
+    giants_at_once,
     smaller_swarms,
     results_never_read,
     crowds_of_strangers,

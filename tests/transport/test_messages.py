@@ -143,8 +143,9 @@ async def test_a_peer_that_takes_nothing_holds_the_sender_back(machines: Machine
 
 
 async def test_an_append_of_20_megabytes_gets_through(machines: Machines) -> None:
-    """swarmkit#2374, dgraph#396: gRPC's default of 4 MB stops a cluster."""
-    one, two = await machines.start(1), await machines.start(2)
+    """swarmkit#2374, dgraph#396: gRPC's default of 4 MB, whatever is configured, stops a cluster."""
+    config = Config(max_grpc_message_bytes=32 << 20)
+    one, two = await machines.start(1, config=config), await machines.start(2, config=config)
     one.knows(two)
     big = message(2, 1, 1)
     big.entries = [Entry(term=1, index=i + 1, data=bytes([i]) * (1 << 20)) for i in range(20)]

@@ -94,10 +94,13 @@ async def test_no_entry_costs_a_task(one: Running, remote: RemoteNode) -> None:
     await asyncio.gather(await_first, *futures)
 
 
-async def test_large_and_small_travel_together(remote: RemoteNode) -> None:
+async def test_large_and_small_travel_together(machines: Machines) -> None:
+    config = Config(max_grpc_message_bytes=16 << 20)
+    remote = connect((await machines.start(1, config=config)).address, config)
     sizes = [10, 3 << 20, 20, 15 << 20, 0, 900_000, 900_000]
     futures = [remote.propose(bytes(size), timeout=30) for size in sizes]
     assert [len(r) for r in await asyncio.gather(*futures)] == [s + 3 for s in sizes]
+    await remote.close()
 
 
 async def test_errors_are_each_proposals_own(one: Running, remote: RemoteNode) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from random import Random
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from raftify.core.types import Entry, Message, MessageType
 from raftify.errors import MalformedMessage
 from raftify.wire import raft_service_pb2 as pb
-from raftify.wire.bounds import check_fields
+from raftify.wire.bounds import check_fields, check_parts
 from raftify.wire.framing import pack_batch, unpack_batch
 from tests.port.noise import anything, field
 from tests.port.sealing import sealed
@@ -77,3 +78,35 @@ def test_the_smallest_entries_of_all_fit() -> None:
     entries = [Entry(term=1, index=1)] * 5_000
     packed = pack_batch([Message(MessageType.APPEND, to=1, from_=2, term=1, entries=entries)])
     assert len(unpack_batch(packed)[0].entries) == 5_000
+
+
+def test_a_large_swarm_is_refused_at_its_first_part() -> None:
+    """Counting on took the interpreter from the event loop for 0.7 s, in each of many threads."""
+    swarms = {
+        "empty entries": field(1, b"\x3a\x00" * (2 << 20)),
+        "nothing at all": field(1, bytes(4 << 20)),
+        "unknown fields": field(1, b"\x78\x01" * (2 << 20)),
+    }
+    for name, swarm in swarms.items():
+        began = time.thread_time()
+        with pytest.raises(MalformedMessage):
+            unpack_batch(sealed(swarm))
+        assert time.thread_time() - began < 0.1, name
+
+
+def test_a_large_batch_of_small_entries_passes_up_to_the_limit() -> None:
+    entries = [Entry(term=1, index=1)] * 400_000
+    packed = pack_batch([Message(MessageType.APPEND, to=1, from_=2, term=1, entries=entries)])
+    assert len(packed) > 2 << 20
+    assert len(unpack_batch(packed, most_entries=400_000)[0].entries) == 400_000
+    with pytest.raises(MalformedMessage, match="more parts"):
+        unpack_batch(packed, most_entries=399_999)
+
+
+@given(st.randoms(use_true_random=False))
+def test_parts_of_anything_are_read_to_their_end(random: Random) -> None:
+    data = anything(random, pb.MessageBatch)
+    try:
+        check_parts(data, "a test", whole=1, part=7, least=4, most=3, others=5)
+    except MalformedMessage:
+        return

@@ -1,0 +1,180 @@
+"""What is too large for one end is said with its limit, and costs nobody else anything."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+
+import pytest
+
+from raftify.config import Config
+from raftify.core.types import Entry, Message
+from raftify.errors import OutcomeUnknown, ProposalTooLarge, TransportError
+from raftify.peers import MOST_METADATA, Membership, Peer, Peers
+from raftify.transport import connect, servicer
+from raftify.transport.interface import Handshake
+from raftify.wire.framing import unpack_batch
+from tests.transport.fakes import CLUSTER, FakeNode, Machines, message
+
+MIB = 1 << 20
+SMALL = Config(max_proposal_bytes=MIB, max_grpc_message_bytes=2 * MIB)
+LARGE = Config(max_grpc_message_bytes=16 * MIB)
+
+
+def append(to: int, from_id: int, size: int) -> Message:
+    made = message(to, from_id, 1)
+    made.entries = [Entry(term=1, index=1, data=bytes(size))]
+    return made
+
+
+class FullOfMetadata(FakeNode):
+    async def leave_joint(self, *, timeout: float) -> Membership:
+        peers = [Peer(i, f"127.0.0.1:{i}", metadata=bytes(MOST_METADATA)) for i in range(2, 70)]
+        return Membership(peers=Peers(peers))
+
+
+class Unacquainted(FakeNode):
+    """Takes messages of anybody, and has no members."""
+
+    def greet(self, handshake: Handshake) -> None:
+        assert handshake.cluster_id == CLUSTER
+
+
+class TestCalls:
+    async def test_a_request_that_the_node_does_not_take(self, machines: Machines) -> None:
+        one = await machines.start(1, config=SMALL)
+        remote = connect(one.address, Config())
+        with pytest.raises(ProposalTooLarge, match=r"max_grpc_message_bytes.*vs. 2097152"):
+            await remote.query(bytes(3 * MIB), timeout=20)
+        await remote.close()
+        assert one.node.calls == []
+
+    async def test_a_request_that_this_side_does_not_send(self, machines: Machines) -> None:
+        one = await machines.start(1)
+        remote = connect(one.address, SMALL)
+        with pytest.raises(ProposalTooLarge, match=r"max_grpc_message_bytes.*vs. 2097152"):
+            await remote.query(bytes(3 * MIB), timeout=20)
+        await remote.close()
+
+    async def test_an_answer_that_this_side_does_not_take(self, machines: Machines) -> None:
+        one = await machines.start(1)
+        one.node.answer = bytes(3 * MIB)
+        remote = connect(one.address, SMALL)
+        with pytest.raises(TransportError, match=r"the answer .*max_grpc_message_bytes"):
+            await remote.query(b"?", timeout=20)
+        await remote.close()
+
+    async def test_the_answer_to_a_change_leaves_open_what_became_of_it(
+        self, machines: Machines
+    ) -> None:
+        one = await machines.start(1, node=FullOfMetadata(1))
+        remote = connect(one.address, SMALL)
+        with pytest.raises(OutcomeUnknown, match=r"the answer .*max_grpc_message_bytes"):
+            await remote.leave_joint(timeout=20)
+        await remote.close()
+
+
+class TestProposals:
+    async def test_one_that_the_node_does_not_take_harms_no_other(self, machines: Machines) -> None:
+        one = await machines.start(1, config=SMALL)
+        remote = connect(one.address, Config())
+        # Put down before the node has said how much it takes, and after.
+        futures = [remote.propose(d, timeout=20) for d in (b"a", bytes(3 * MIB), b"b")]
+        with pytest.raises(ProposalTooLarge, match="8388608 here and at most 2097152 at"):
+            await futures[1]
+        assert [await futures[0], await futures[2]] == [b"re:a", b"re:b"]
+        with pytest.raises(ProposalTooLarge, match="max_grpc_message_bytes"):
+            await remote.propose(bytes(3 * MIB), timeout=20)
+        await remote.close()
+
+    async def test_what_a_node_takes_is_asked_again_after_it_restarted(
+        self, machines: Machines
+    ) -> None:
+        one = await machines.start(1, config=SMALL)
+        remote = connect(one.address, Config())
+        with pytest.raises(ProposalTooLarge):
+            await remote.propose(bytes(3 * MIB), timeout=20)
+        await one.transport.stop(grace=1)
+        await machines.start(1, port=one.port)
+        # The end of the old stream may show with this one only.
+        await asyncio.gather(remote.propose(b"x", timeout=5), return_exceptions=True)
+        assert len(await remote.propose(bytes(3 * MIB), timeout=20)) == 3 + 3 * MIB
+        await remote.close()
+
+
+class TestPeers:
+    async def test_a_peer_with_a_lower_limit_is_spared_what_it_cannot_take(
+        self, machines: Machines, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """gRPC would end the stream for it, and all that waits would be lost, again and again."""
+        one, two = await machines.start(1), await machines.start(2, config=SMALL)
+        one.knows(two)
+        one.transport.send([message(2, 1, 1)])
+        await two.node.until(lambda: two.node.received)
+        with caplog.at_level(logging.WARNING):
+            one.transport.send([append(2, 1, 3 * MIB), message(2, 1, 2)])
+            await two.node.until(lambda: len(two.node.received) == 2)
+        assert [m.index for m in two.node.received] == [1, 2]
+        assert one.node.unreachable == [2]
+        [said] = [r.getMessage() for r in caplog.records]
+        assert "8388608 here and 2097152 there" in said
+        assert "Config.max_grpc_message_bytes" in said
+
+    async def test_larger_ones_travel_where_both_allow_them(self, machines: Machines) -> None:
+        one, two = await machines.start(1, config=LARGE), await machines.start(2, config=LARGE)
+        one.knows(two)
+        big = append(2, 1, 12 * MIB)
+        one.transport.send([big])
+        await two.node.until(lambda: two.node.received)
+        assert two.node.received == [big]
+
+    async def test_an_entry_of_the_largest_proposal_travels_by_default(
+        self, machines: Machines
+    ) -> None:
+        one, two = await machines.start(1), await machines.start(2)
+        one.knows(two)
+        big = append(2, 1, Config().max_proposal_bytes)
+        one.transport.send([big])
+        await two.node.until(lambda: two.node.received)
+        assert two.node.received == [big]
+
+
+class TestStrangers:
+    @pytest.fixture
+    def together(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        """How many batches were being unpacked when each began; threads meet there."""
+        counts: list[int] = []
+        inside, lock = 0, threading.Lock()
+        second = threading.Event()
+
+        def unpack(packed: bytes, *, most_entries: int) -> list[Message]:
+            nonlocal inside
+            with lock:
+                inside += 1
+                counts.append(inside)
+            if inside > 1:
+                second.set()
+            # Long enough for another to come in, if it may.
+            second.wait(0.3)
+            try:
+                return unpack_batch(packed, most_entries=most_entries)
+            finally:
+                with lock:
+                    inside -= 1
+
+        monkeypatch.setattr(servicer, "unpack_batch", unpack)
+        return counts
+
+    async def test_their_large_batches_are_unpacked_one_at_a_time(
+        self, machines: Machines, together: list[int]
+    ) -> None:
+        """Each thread takes the interpreter from the event loop; six took all of it."""
+        one = await machines.start(1, node=Unacquainted(1))
+        strangers = [await machines.start(number) for number in (100, 101, 102)]
+        for stranger in strangers:
+            stranger.knows(one)
+            stranger.transport.send([append(1, stranger.node.node_id, MIB)])
+        async with asyncio.timeout(20):
+            await one.node.until(lambda: len(one.node.received) == 3)
+        assert together == [1, 1, 1]
