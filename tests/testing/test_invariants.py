@@ -28,6 +28,7 @@ from raftify.testing.invariants import (
     CommittedNeverChanges,
     ConfigurationFollowsLog,
     ConfigurationsOverlap,
+    CutOnlyAtConflict,
     DeterministicResults,
     DurableOnQuorum,
     ElectionSafety,
@@ -50,7 +51,7 @@ from raftify.testing.invariants import (
 )
 from raftify.testing.invariants.configurations_overlap import overlap
 from raftify.testing.simulation.observer import InvariantViolation
-from tests.testing.views import FakeDisk, FakeNode, at
+from tests.testing.views import FakeDisk, FakeNode, at, snapshot
 
 Story = Callable[[Invariant], None]
 RIGHT: list[tuple[type[Invariant], Story]] = []
@@ -262,6 +263,40 @@ def a_place_that_was_overwritten_comes_back(invariant: Invariant) -> None:
     invariant.on_step(node)
     invariant.on_step(node.append(at(2, 3)))
     invariant.on_step(node.append(at(2, 2, b"other")))
+
+
+@wrong(LogMatching, "entry 3 of term 1 lies behind one of term 2 on node 1")
+def a_tail_that_stayed_behind_what_was_replaced(invariant: Invariant) -> None:
+    """The end of the log is the same as before; only what was written last shows it."""
+    node = FakeNode(1).append(at(2, 1), at(3, 1), at(4, 1)).hand_to_storage()
+    invariant.on_step(node)
+    log = node.raft.raft_log
+    node.append(at(2, 2))
+    node.stored.append([at(2, 2), at(3, 1), at(4, 1)])
+    log.unstable.stable_entries(2, 2)
+    assert log.last_index() == 4
+    invariant.on_step(node)
+
+
+@right(CutOnlyAtConflict)
+def a_follower_is_corrected_and_another_leader_has_less(invariant: Invariant) -> None:
+    node = FakeNode(1).follow(2).append(at(2, 2), at(3, 2), at(4, 2))
+    invariant.on_step(node)
+    invariant.on_step(node.follow(3).append(at(3, 3)))
+    # What the leader of term 3 replaced, the one of term 4 has again, and more it did not send.
+    invariant.on_step(node.append(at(4, 3), at(5, 3)))
+    invariant.on_step(node.follow(4).append(at(3, 3)))
+    # A snapshot may take the place of the whole log.
+    invariant.on_step(node.append(at(4, 4)))
+    node.raft.raft_log.restore(snapshot(9, 4))
+    invariant.on_step(node)
+
+
+@wrong(CutOnlyAtConflict, "dropped the entries behind 3 in term 2")
+def a_repeated_append_cuts_off_the_end(invariant: Invariant) -> None:
+    node = FakeNode(1).follow(2).append(at(2, 2), at(3, 2), at(4, 2))
+    invariant.on_step(node)
+    invariant.on_step(node.append(at(2, 2), at(3, 2)))
 
 
 @right(LeaderCompleteness)

@@ -38,7 +38,8 @@ class FakeNode:
     """A node of a cluster of three that was founded just now."""
 
     def __init__(self, node_id: int = 1, voters: tuple[int, ...] = (1, 2, 3), **settings: Any):
-        self.raw = lone(founded(voters), node_id, **settings)
+        self.stored = founded(voters)
+        self.raw = lone(self.stored, node_id, **settings)
         self.id = node_id
         self.incarnation = 1
         self.running = True
@@ -78,6 +79,13 @@ class FakeNode:
                 self.disk.hard_state = HardState(entries[-1].term, 0, hard.commit)
         return self
 
+    def hand_to_storage(self) -> FakeNode:
+        """Let the core read back from storage what it has appended."""
+        log = self.raft.raft_log
+        self.stored.append(log.unstable.entries)
+        log.unstable.stable_entries(log.last_index(), log.last_term())
+        return self
+
     def commit(self, index: int) -> FakeNode:
         self.raft.raft_log.committed = index
         return self
@@ -88,7 +96,8 @@ class FakeNode:
 
     def restart(self) -> FakeNode:
         """Begin another process, with an empty core."""
-        self.raw = lone(founded((1, 2, 3)), self.id)
+        self.stored = founded((1, 2, 3))
+        self.raw = lone(self.stored, self.id)
         self.incarnation += 1
         self.applied = 0
         return self

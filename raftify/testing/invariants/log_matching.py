@@ -26,6 +26,7 @@ class LogMatching(LogInvariant):
     def on_log(self, node: NodeView, step: Step) -> None:
         """Compare each new entry with what any log ever had there."""
         log, durable = step.log, node.disk.hard_state.term
+        self._terms(node, step)
         first = step.first_changed
         incarnation, early = self._early.pop(node.id, (0, 0))
         if incarnation == node.incarnation:
@@ -39,6 +40,17 @@ class LogMatching(LogInvariant):
                 return
             before = log.term(index - 1) or 0
             self._compare(node, (index, term), before, entry)
+
+    def _terms(self, node: NodeView, step: Step) -> None:
+        """Terms never fall along a log: no leader's does."""
+        log = step.log
+        for index in range(step.first_changed, log.last + 1):
+            before, term = log.term(index - 1) or 0, log.term(index) or 0
+            if term < before:
+                self.fail(
+                    f"entry {index} of term {term} lies behind one of term {before} on node "
+                    f"{node.id}"
+                )
 
     def _compare(
         self, node: NodeView, place: tuple[int, int], before: int, entry: Entry | None

@@ -12,6 +12,7 @@ from raftify.testing.invariants.base import Invariant, LogInvariant
 from raftify.testing.invariants.committed_never_changes import CommittedNeverChanges
 from raftify.testing.invariants.configuration_follows_log import ConfigurationFollowsLog
 from raftify.testing.invariants.configurations_overlap import ConfigurationsOverlap
+from raftify.testing.invariants.cut_only_at_conflict import CutOnlyAtConflict
 from raftify.testing.invariants.deterministic_results import DeterministicResults
 from raftify.testing.invariants.durable_on_quorum import DurableOnQuorum
 from raftify.testing.invariants.election_safety import ElectionSafety
@@ -36,6 +37,7 @@ ALL: Final[tuple[type[Invariant], ...]] = (
     ElectionSafety,
     LeaderAppendOnly,
     LogMatching,
+    CutOnlyAtConflict,
     LeaderCompleteness,
     CommittedNeverChanges,
     DurableOnQuorum,

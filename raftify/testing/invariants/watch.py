@@ -18,7 +18,10 @@ from raftify.testing.simulation.observer import NodeView
 
 @dataclass(slots=True)
 class Known:
-    """One log as it was at the last look. `entries` are None where only the term is known."""
+    """One log as it was at the last look. `entries` are None where only the term is known.
+
+    `offset` is where the log's unwritten entries began or were to begin.
+    """
 
     incarnation: int
     first: int
@@ -27,6 +30,7 @@ class Known:
     #: The term before the first entry.
     before_term: int = 0
     committed: int = 0
+    offset: int = 0
 
     @property
     def last(self) -> int:
@@ -116,6 +120,7 @@ def _begin(node: NodeView, core: RaftCore, before: Known | None) -> Known:
         known.entries.append(entry if entry is not None and entry.term == term else None)
     known.terms += [entry.term for entry in unstable]
     known.entries += unstable
+    known.offset = offset
     return known
 
 
@@ -123,6 +128,8 @@ def _same(known: Known, log: RaftLog) -> bool:
     """Whether nothing was appended, replaced or discarded."""
     last = log.last_index()
     if last != known.last or log.first_index() != known.first:
+        return False
+    if log.unstable.offset != known.offset:
         return False
     unstable = log.unstable.entries
     if unstable:
@@ -139,6 +146,11 @@ def _update(known: Known, log: RaftLog) -> int:
             known.cut(known.first - 1)
         known.compact(first, before_term)
     changed = _first_changed(known, log, first, last)
+    # What was written last must be the log's end. Look, rather than believe it.
+    written, known.offset = log.unstable.offset - 1, log.unstable.offset
+    if first <= written < changed - 1:
+        behind = _first_changed(known, log, first, written)
+        changed = behind if behind <= written else changed
     known.cut(changed - 1)
     for index, entry in enumerate(_entries(log, changed, last), changed):
         known.entries.append(entry)
@@ -147,9 +159,9 @@ def _update(known: Known, log: RaftLog) -> int:
 
 
 def _first_changed(known: Known, log: RaftLog, first: int, last: int) -> int:
-    """Return the first index that is new or another; one behind the end if there is none.
+    """Return the first index up to `last` that is new or another; one behind it if there is none.
 
-    Looks back from the end to the first entry that is certainly the one of the last look.
+    Looks back from `last` to the first entry that is certainly the one of the last look.
     """
     unstable, offset = log.unstable.entries, log.unstable.offset
     changed = last + 1
@@ -158,7 +170,8 @@ def _first_changed(known: Known, log: RaftLog, first: int, last: int) -> int:
         if term is None or _term(log, index) != term:
             changed = index
             continue
-        entry, before = unstable[index - offset] if index >= offset else None, known.entry(index)
+        position, before = index - offset, known.entry(index)
+        entry = unstable[position] if 0 <= position < len(unstable) else None
         if entry is None or before is None or entry is before:
             break
         # It may have been sent again just as it was, behind others.

@@ -7,6 +7,7 @@ from contextlib import suppress
 from random import Random
 
 from raftify.errors import RaftifyError
+from raftify.testing.simulation.node import SimulatedNode
 from raftify.testing.storm.scene import Scene, patient
 
 _SECONDS = 3.0
@@ -53,8 +54,12 @@ async def ping(scene: Scene, _random: Random) -> None:
 async def burst(scene: Scene, random: Random) -> None:
     """Propose many at once, and cancel the wait for some."""
     node = scene.any_node(random)
-    if node is None:
-        return
+    if node is not None:
+        await burst_at(scene, random, node, random.choice([0.01, 10.0]))
+
+
+async def burst_at(scene: Scene, random: Random, node: SimulatedNode, patience: float) -> None:
+    """Propose many at once at `node`, and wait for so many seconds."""
     workload, recorder = scene.workload, scene.recorder
     asked, calls = [], []
     for _ in range(random.choice([5, 20])):
@@ -68,7 +73,7 @@ async def burst(scene: Scene, random: Random) -> None:
         for one, (number, _) in zip(asked, scene.writes[-len(asked) :], strict=True)
     ]
     try:
-        async with asyncio.timeout(random.choice([0.01, 10.0])):
+        async with asyncio.timeout(patience):
             results = await node.raft.propose_many(data, timeout=_SECONDS)
     except (RaftifyError, TimeoutError):
         for call in calls:

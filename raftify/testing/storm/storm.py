@@ -24,6 +24,7 @@ from raftify.testing.storm.disk_faults import DISK_FAULTS
 from raftify.testing.storm.founding import found
 from raftify.testing.storm.keeper import Keeper
 from raftify.testing.storm.members import Operator
+from raftify.testing.storm.mishaps import Mishaps
 from raftify.testing.storm.network_faults import NETWORK_FAULTS
 from raftify.testing.storm.node_faults import NODE_FAULTS
 from raftify.testing.storm.plan import Plan, draw_config, draw_plan
@@ -127,6 +128,8 @@ class Storm:
         calling = [asyncio.create_task(caller.run()) for caller in callers]
         operator = Operator(scene)
         operating = asyncio.create_task(operator.run(), name="operator")
+        if self._groups:
+            calling.append(asyncio.create_task(Mishaps(scene).run(), name="mishaps"))
         await self._rage(scene)
         scene.over = True
         ended = cluster.now
