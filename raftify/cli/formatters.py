@@ -53,6 +53,11 @@ class Formatters:
         machine = self.machine
         return None if machine is None else tell(lambda: _restored(machine, file))
 
+    def state(self, data: bytes) -> Told | None:
+        """Return what the state machine says of itself once it is decoded; None without one."""
+        machine = self.machine
+        return None if machine is None else tell(lambda: _decoded(machine, data))
+
 
 def find_formatter(name: str) -> Callable[[bytes], object]:
     """Return what `name`, a `package.module:Name`, stands for.
@@ -95,6 +100,17 @@ def _restored(machine: Machine, file: BinaryIO) -> object:
     else:
         raise TypeError(f"it made {type(made).__name__}, no AbstractStateMachine")
     return made
+
+
+def _decoded(machine: Machine, data: bytes) -> object:
+    if isinstance(machine, type) and issubclass(machine, AbstractStateMachine):
+        return machine.decode(data)
+    if not _is_made_empty(machine):
+        return cast("Callable[[bytes], object]", machine)(data)
+    made = cast("Callable[[], object]", machine)()
+    if not isinstance(made, AbstractStateMachine):
+        raise TypeError(f"it made {type(made).__name__}, no AbstractStateMachine")
+    return made.decode(data)
 
 
 def _is_made_empty(machine: Machine) -> bool:

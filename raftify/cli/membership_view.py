@@ -42,6 +42,9 @@ def membership_table(membership: Json) -> Table:
         for node_id in numbers(membership.get(key)):
             if isinstance(node_id, int):
                 roles.setdefault(node_id, []).append(role)
+    leader_id = membership.get("leader_id")
+    if isinstance(leader_id, int) and leader_id:
+        roles.setdefault(leader_id, []).append("leader")
     peers = dict(by_id(membership.get("peers")))
     rows = [
         (

@@ -7,13 +7,14 @@ from typing import Final
 from rich.console import Console
 
 from raftify.cli.console import facts_table, make_console, print_json, rows_table
-from raftify.cli.entries import view_entry
+from raftify.cli.entries import preview, view_entry
 from raftify.cli.formatters import Formatters
 from raftify.cli.membership_view import Json, by_id, membership_table, numbers, part
-from raftify.client import create_client
-from raftify.config import Config, TlsConfig
+from raftify.client import RaftServiceClient
 from raftify.core.types import Entry, EntryType
+from raftify.errors import RaftifyError
 from raftify.node.report import with_decoded
+from raftify.node.telling import Told
 
 #: Characters of the state machine's own description that a table shows.
 LONGEST_STATE_MACHINE: Final = 600
@@ -32,31 +33,36 @@ _PROGRESS_COLUMNS = (
 
 
 async def describe_node(
-    address: str,
-    *,
-    timeout: float,
-    cluster_id: str,
-    raw: bool,
-    tls: TlsConfig | None = None,
-    formatters: Formatters = _PLAIN,
+    client: RaftServiceClient, *, raw: bool, formatters: Formatters = _PLAIN, with_state: bool
 ) -> None:
-    """Ask the node at `address` for its state and print it.
+    """Ask the node at the client's (first) address for its state and print it.
+
+    Args:
+        with_state: ask for the whole state machine too, and show what the formatters make of it.
 
     Raises:
-        ConfigError: the address cannot be read, or the certificates cannot.
         PeerUnreachable, DeadlineExceeded, PeerRefused: the node does not answer.
     """
-    config = Config(tls=tls)
-    async with create_client(
-        address, timeout=timeout, cluster_id=cluster_id, config=config
-    ) as client:
+    async with client:
         state = await client.debug_node()
+        told = await _told_of_state(client, formatters) if with_state else None
+    if told is not None:
+        state |= {"state_machine": told.words or None, "state_machine_fault": told.fault or None}
     if raw:
         if formatters.decoder is not None:
             state = with_decoded(state, formatters.decoder)
         print_json(state)
-    else:
-        show_node(make_console(), state, formatters)
+        return
+    show_node(make_console(), state, formatters)
+
+
+async def _told_of_state(client: RaftServiceClient, formatters: Formatters) -> Told:
+    """Return what the program says of its state machine; without a word from it, the bytes."""
+    try:
+        data = await client.read_state()
+    except RaftifyError as error:
+        return Told(fault=str(error))
+    return formatters.state(data) or Told(words=preview(data))
 
 
 def show_node(console: Console, state: Json, formatters: Formatters = _PLAIN) -> None:
@@ -74,6 +80,10 @@ def show_node(console: Console, state: Json, formatters: Formatters = _PLAIN) ->
         titles = ("id", *(title for _, title in _PROGRESS_COLUMNS))
         console.print(rows_table("Progress of each peer", titles, rows, numeric=3))
     console.print(facts_table("Work", _work(state)))
+    if "state_machine_fault" in state:
+        fault = state["state_machine_fault"]
+        told = f"cannot be shown: {fault}" if fault else state["state_machine"]
+        console.print(facts_table("State machine, whole", [("", told)]))
 
 
 def _show_entries(console: Console, state: Json, formatters: Formatters) -> None:
@@ -140,7 +150,11 @@ def _work(state: Json) -> list[tuple[str, object]]:
         ("waiting reads", waiting.get("reads")),
         ("waiting changes", waiting.get("conf_changes")),
         ("inbox", state.get("inbox")),
-        ("state machine", _clipped(state.get("state_machine"))),
+        *(
+            []
+            if "state_machine_fault" in state
+            else [("state machine", _clipped(state.get("state_machine")))]
+        ),
     ]
 
 

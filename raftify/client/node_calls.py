@@ -59,6 +59,19 @@ class NodeCalls(ABC):
             raise MalformedMessage(f"the node's state is no JSON object but {text[:60]!r}")
         return state
 
+    async def metrics(self, *, timeout: float | None = None) -> dict[str, object]:
+        """Return the metrics of the node at the client's (first) address, as plain values.
+
+        They have the names of `Metrics`; ids of peers are texts, as JSON has no others.
+
+        Raises:
+            MalformedMessage: it tells none: an older version runs there.
+        """
+        metrics = (await self.debug_node(timeout=timeout)).get("metrics")
+        if not isinstance(metrics, dict):
+            raise MalformedMessage("that node tells no metrics: another version runs there")
+        return metrics
+
     async def read_state(self, *, timeout: float | None = None) -> bytes:
         """Return the state machine of the node at the client's (first) address, as `encode` does.
 

@@ -27,6 +27,7 @@ from raftify.peers import (
     ClusterView,
     Membership,
     Peer,
+    Peers,
     check_node_id,
     check_peer,
 )
@@ -278,7 +279,7 @@ class RaftServiceClient(MembershipChanges, NodeCalls):
         )
 
     async def set_peers(
-        self, peers: Iterable[Peer] | Mapping[int, str], *, timeout: float | None = None
+        self, peers: Iterable[Peer] | Mapping[int, str] | Peers, *, timeout: float | None = None
     ) -> None:
         """Tell the cluster that members are reached at other addresses now.
 
@@ -286,7 +287,10 @@ class RaftServiceClient(MembershipChanges, NodeCalls):
             ConfigError: one of them is no member.
         """
         if isinstance(peers, Mapping):
-            moved = [Peer(node_id, address) for node_id, address in peers.items()]
+            moved = [
+                known if isinstance(known, Peer) else Peer(node_id, known)
+                for node_id, known in peers.items()
+            ]
         else:
             moved = cast("list[Peer]", several("peers", peers))
         for peer in moved:

@@ -390,6 +390,7 @@ class RaftNode(Generic[Machine_co]):
             inbox=self._inbox,
             core=self._core,
             state_machine=self.state_machine,
+            metrics=self.gauge.read(),
         )
 
     def connect(

@@ -11,6 +11,7 @@ from raftify.errors import RaftifyError
 from raftify.node.core_task import CoreTask
 from raftify.node.inbox import Inbox
 from raftify.node.local_state import LocalState
+from raftify.node.metrics import Metrics
 from raftify.node.telling import EntryDecoder, decoding, tell
 from raftify.peers import Membership
 from raftify.storage.base import StableStorage
@@ -28,6 +29,7 @@ def describe_node(
     inbox: Inbox,
     core: CoreTask,
     state_machine: object,
+    metrics: Metrics,
 ) -> dict[str, object]:
     """Return everything worth knowing of a node, as values that JSON can hold."""
     raft = raw.raft
@@ -63,6 +65,37 @@ def describe_node(
         },
         "inbox": len(inbox),
         "state_machine": repr(state_machine),
+        "metrics": describe_metrics(metrics),
+    }
+
+
+def describe_metrics(metrics: Metrics) -> dict[str, object]:
+    """Return metrics as values that JSON can hold, under their own names."""
+    return {
+        "node_id": metrics.node_id,
+        "cluster_id": metrics.cluster_id,
+        "running_state": str(metrics.running_state),
+        "role": metrics.role.name.lower(),
+        "term": metrics.term,
+        "vote": metrics.vote,
+        "leader_id": metrics.leader_id,
+        "last_index": metrics.last_index,
+        "committed": metrics.committed,
+        "applied": metrics.applied,
+        "snapshot": metrics.snapshot,
+        "purged": metrics.purged,
+        "quorum_silent_for": metrics.quorum_silent_for,
+        "failure": metrics.failure,
+        "membership": describe_membership(metrics.membership),
+        "peers": {
+            str(peer.node_id): {
+                "matched": peer.matched,
+                "next_idx": peer.next_idx,
+                "state": peer.state.name.lower(),
+                "silent_for": peer.silent_for,
+            }
+            for peer in metrics.peers.values()
+        },
     }
 
 
