@@ -21,7 +21,9 @@ from raftify.state_machine import AbstractStateMachine, StreamingStateMachine
 
 #: A state machine's class, something that returns an empty one, or a function as for entries:
 #: the first two are called without arguments and restored, the last gets a snapshot's bytes.
-Machine: TypeAlias = type[AbstractStateMachine] | Callable[[bytes], object]
+Machine: TypeAlias = (
+    type[AbstractStateMachine] | Callable[[], AbstractStateMachine] | Callable[[bytes], object]
+)
 
 
 @dataclass(frozen=True, slots=True)
