@@ -8,8 +8,8 @@ from typing import Self
 
 from benchmarks.load import run_round
 from examples.children import serve_commands
-from examples.joining import node_id_for, request_ticket, run_node
-from raftify import AbstractStateMachine, Config, LmdbStorage, Raft
+from examples.joining import member, run_node
+from raftify import AbstractStateMachine, Config
 
 logger = logging.getLogger("benchmark")
 
@@ -44,18 +44,10 @@ class Counter(AbstractStateMachine):
 
 
 async def run(raft_addr: str, peer_addr: str | None, log_dir: str) -> None:
-    config = Config()
-    storage = LmdbStorage.create(log_dir, config, logger)
-    ticket = await request_ticket(storage, raft_addr, peer_addr, config, timeout=20.0)
-    counter = Counter()
-    async with Raft.bootstrap(
-        node_id_for(storage, ticket), raft_addr, storage, counter, config, logger
-    ) as raft:
-        if ticket is not None:
-            await raft.join_cluster([ticket])
+    async with member(raft_addr, peer_addr, log_dir, Counter(), Config(), logger) as raft:
 
         async def state() -> dict[str, object]:
-            return {**raft.inspect(), "writes": counter.applied}
+            return {**raft.inspect(), "writes": raft.state_machine().applied}
 
         async def load(in_flight: int, seconds: float) -> dict[str, int | float]:
             done = await run_round(raft.propose, in_flight=in_flight, seconds=seconds)

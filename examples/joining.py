@@ -5,12 +5,54 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import raftify
-from raftify import ClusterJoinTicket, Config, LmdbStorage, Raft
+from raftify import AbstractStateMachine, ClusterJoinTicket, Config, LmdbStorage, Raft
+
+Machine = TypeVar("Machine", bound=AbstractStateMachine)
 
 FOUNDER_ID = 1
+
+
+async def bootstrap(
+    raft_addr: str,
+    peer_addr: str | None,
+    log_dir: str,
+    machine: Machine,
+    config: Config,
+    logger: logging.Logger,
+    *,
+    timeout: float = 20.0,
+) -> tuple[Raft[Machine], ClusterJoinTicket | None]:
+    """Return a node, and the ticket that it is to join its cluster with once it runs.
+
+    With a `peer_addr` it asks for leave to join, see `request_ticket`, else it founds a cluster; a
+    node that is a member already goes on from its log.
+    """
+    storage = LmdbStorage.create(log_dir, config, logger)
+    ticket = await request_ticket(storage, raft_addr, peer_addr, config, timeout=timeout)
+    node_id = node_id_for(storage, ticket)
+    return Raft.bootstrap(node_id, raft_addr, storage, machine, config, logger), ticket
+
+
+@asynccontextmanager
+async def member(
+    raft_addr: str,
+    peer_addr: str | None,
+    log_dir: str,
+    machine: Machine,
+    config: Config,
+    logger: logging.Logger,
+) -> AsyncIterator[Raft[Machine]]:
+    """Run a node that is a member of its cluster; see `bootstrap`."""
+    raft, ticket = await bootstrap(raft_addr, peer_addr, log_dir, machine, config, logger)
+    async with raft:
+        if ticket is not None:
+            await raft.join_cluster([ticket])
+        yield raft
 
 
 async def request_ticket(

@@ -7,8 +7,8 @@ import logging
 from typing import Self
 
 from examples.children import serve_commands
-from examples.joining import node_id_for, request_ticket, run_node
-from raftify import AbstractStateMachine, Config, LmdbStorage, Raft
+from examples.joining import member, run_node
+from raftify import AbstractStateMachine, Config
 
 logger = logging.getLogger("demo")
 
@@ -46,13 +46,7 @@ class WriteCounter(AbstractStateMachine):
 
 async def run(raft_addr: str, peer_addr: str | None, log_dir: str) -> None:
     config = Config(tick_interval=TICK_SECONDS)
-    storage = LmdbStorage.create(log_dir, config, logger)
-    ticket = await request_ticket(storage, raft_addr, peer_addr, config, timeout=20.0)
-    async with Raft.bootstrap(
-        node_id_for(storage, ticket), raft_addr, storage, WriteCounter(), config, logger
-    ) as raft:
-        if ticket is not None:
-            await raft.join_cluster([ticket])
+    async with member(raft_addr, peer_addr, log_dir, WriteCounter(), config, logger) as raft:
 
         async def state() -> dict[str, object]:
             return {**raft.inspect(), "writes": len(raft.state_machine().times)}

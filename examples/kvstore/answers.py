@@ -8,41 +8,12 @@ from typing import Any, Final
 
 from starlette.responses import JSONResponse, Response
 
-from examples.kvstore.bodies import BadRequest
 from raftify import Metrics, Peer, Raft
-from raftify.errors import (
-    ConfChangeRejected,
-    ConfigError,
-    JoinRejected,
-    NodeStopped,
-    OutcomeUnknown,
-    PeerUnreachable,
-    ProposalTooLarge,
-    RaftifyError,
-    Rejected,
-    SnapshotTemporarilyUnavailable,
-    TransferRejected,
-)
 
 #: Tells whoever asks where to ask next time.
 LEADER_HEADER: Final = "Kvstore-Leader"
 RETRY_SECONDS: Final = 1
 
-#: The first class that an error belongs to decides.
-STATUS: Final[tuple[tuple[type[Exception], HTTPStatus], ...]] = (
-    (BadRequest, HTTPStatus.BAD_REQUEST),
-    (ConfigError, HTTPStatus.BAD_REQUEST),
-    (ProposalTooLarge, HTTPStatus.BAD_REQUEST),
-    (ConfChangeRejected, HTTPStatus.CONFLICT),
-    (JoinRejected, HTTPStatus.CONFLICT),
-    (TransferRejected, HTTPStatus.CONFLICT),
-    (OutcomeUnknown, HTTPStatus.GATEWAY_TIMEOUT),
-    (Rejected, HTTPStatus.SERVICE_UNAVAILABLE),
-    (NodeStopped, HTTPStatus.SERVICE_UNAVAILABLE),
-    (PeerUnreachable, HTTPStatus.SERVICE_UNAVAILABLE),
-    (SnapshotTemporarilyUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
-    (RaftifyError, HTTPStatus.INTERNAL_SERVER_ERROR),
-)
 #: What the state machine may refuse.
 REFUSALS: Final = {
     "BadCommand": HTTPStatus.BAD_REQUEST,
@@ -50,10 +21,6 @@ REFUSALS: Final = {
     "SessionExpired": HTTPStatus.CONFLICT,
     "StaleWrite": HTTPStatus.CONFLICT,
 }
-
-
-def status_of(error: Exception) -> HTTPStatus:
-    return next(status for kind, status in STATUS if isinstance(error, kind))
 
 
 def error_answer(kind: str, message: str, status: int) -> Response:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from starlette.requests import Request
 
+from examples.asgi import read_body
 from examples.kvstore.commands import check_text
 from raftify import Peer, Peers
 from raftify.errors import ConfigError
@@ -25,15 +26,14 @@ class BadRequest(Exception):
 
 async def read_json(request: Request) -> Any:
     """Return the body as a JSON value; None if it is empty."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BODY:
-            raise BadRequest(f"the body has more than {MOST_BODY} bytes")
+    try:
+        body = await read_body(request, MOST_BODY)
+    except ValueError as error:
+        raise BadRequest(str(error)) from None
     if not body:
         return None
     try:
-        return json.loads(bytes(body))
+        return json.loads(body)
     except RecursionError:
         raise BadRequest("the body is nested too deeply") from None
     except ValueError as error:

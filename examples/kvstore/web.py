@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any
 
 from starlette.applications import Starlette
@@ -19,7 +20,6 @@ from examples.kvstore.answers import (
     leader_addr,
     metrics_answer,
     nodes_answer,
-    status_of,
 )
 from examples.kvstore.bodies import (
     BadRequest,
@@ -33,6 +33,7 @@ from examples.kvstore.bodies import (
 )
 from examples.kvstore.commands import Command
 from examples.kvstore.store import KvStore
+from examples.statuses import status_of
 from raftify import Membership, Peer, Peers, Raft
 from raftify.errors import ConfChangeRejected, NoLeader, OutcomeUnknown, RaftifyError
 
@@ -40,11 +41,10 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class KvApi:
-    """The routes, over one node and its store. `raft_addr` and `http_addr` are this node's."""
+    """The routes, over one node. `raft_addr` and `http_addr` are this node's."""
 
-    def __init__(self, raft: Raft, store: KvStore, raft_addr: str, http_addr: str) -> None:
+    def __init__(self, raft: Raft[KvStore], raft_addr: str, http_addr: str) -> None:
         self._raft = raft
-        self._store = store
         self._raft_addr = raft_addr
         self._http_addr = http_addr
 
@@ -70,7 +70,9 @@ class KvApi:
         async def answer(request: Request) -> Response:
             try:
                 response = await handler(request)
-            except (BadRequest, RaftifyError) as error:
+            except BadRequest as error:
+                response = error_answer("BadRequest", str(error), HTTPStatus.BAD_REQUEST)
+            except RaftifyError as error:
                 response = error_answer(type(error).__name__, str(error), status_of(error))
             leader = leader_addr(self._raft)
             if leader:
@@ -94,7 +96,7 @@ class KvApi:
 
     async def read(self, request: Request) -> Response:
         """Answer from this node's copy, which may lag."""
-        return JSONResponse(self._store.get(key_of(await read_json(request))))
+        return JSONResponse(self._raft.state_machine().get(key_of(await read_json(request))))
 
     async def linearizable_read(self, request: Request) -> Response:
         """Answer with everything that was acknowledged before the request."""
@@ -104,7 +106,7 @@ class KvApi:
         except OutcomeUnknown as error:
             # A read changes nothing, so nothing is in doubt.
             raise NoLeader(f"the read was not confirmed in time: {error}") from None
-        return JSONResponse(self._store.get(key))
+        return JSONResponse(self._raft.state_machine().get(key))
 
     # -- the cluster ------------------------------------------------------------------------
 

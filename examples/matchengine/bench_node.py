@@ -6,10 +6,10 @@ import logging
 import zlib
 
 from examples.children import serve_commands
-from examples.joining import node_id_for, request_ticket, run_node
+from examples.joining import member, run_node
 from examples.matchengine.load import Load, run_load
 from examples.matchengine.machine import MatchMachine
-from raftify import Config, LmdbStorage, Raft, RaftConfig
+from raftify import Config, RaftConfig
 
 logger = logging.getLogger("matchengine.bench")
 
@@ -18,14 +18,8 @@ async def run(raft_addr: str, peer_addr: str | None, log_dir: str) -> None:
     # Nothing of the log is kept behind a snapshot: whoever was away gets the snapshot.
     # Five seconds of silence until an election: on a busy machine it would void the measurement.
     config = Config(snapshot_keep_entries=0, raft_config=RaftConfig(election_tick=50))
-    storage = LmdbStorage.create(log_dir, config, logger)
-    ticket = await request_ticket(storage, raft_addr, peer_addr, config, timeout=30.0)
-    machine = MatchMachine()
-    async with Raft.bootstrap(
-        node_id_for(storage, ticket), raft_addr, storage, machine, config, logger
-    ) as raft:
-        if ticket is not None:
-            await raft.join_cluster([ticket])
+    async with member(raft_addr, peer_addr, log_dir, MatchMachine(), config, logger) as raft:
+        machine = raft.state_machine()
 
         async def state() -> dict[str, object]:
             engine = machine.engine

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from examples.asgi import read_body
 from examples.matchengine.answers import Answer, Reason, Refused, decode_answer
 from examples.matchengine.bodies import (
     MOST_BODY_BYTES,
@@ -25,8 +26,9 @@ from examples.matchengine.machine import MatchMachine
 from examples.matchengine.orders import CancelOrder
 from examples.matchengine.questions import ask
 from examples.matchengine.views import NotThere
+from examples.statuses import status_of
 from raftify import Raft
-from raftify.errors import OutcomeUnknown, ProposalTooLarge, RaftifyError, Rejected
+from raftify.errors import RaftifyError
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -38,25 +40,13 @@ REFUSED_STATUS: Final = {
     Reason.TOO_MANY_OPEN_ORDERS: HTTPStatus.SERVICE_UNAVAILABLE,
     Reason.TOO_MANY_SYMBOLS: HTTPStatus.SERVICE_UNAVAILABLE,
 }
-#: The first class that an error belongs to decides.
-ERROR_STATUS: Final[tuple[tuple[type[Exception], HTTPStatus], ...]] = (
-    (BadOrder, HTTPStatus.BAD_REQUEST),
-    (ValueError, HTTPStatus.BAD_REQUEST),
-    (NotThere, HTTPStatus.NOT_FOUND),
-    (ProposalTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
-    # Send the same order, with the same id, again: it is entered once.
-    (OutcomeUnknown, HTTPStatus.GATEWAY_TIMEOUT),
-    (Rejected, HTTPStatus.SERVICE_UNAVAILABLE),
-    (RaftifyError, HTTPStatus.SERVICE_UNAVAILABLE),
-)
 
 
 class MatchApi:
-    """The routes, over one node and its state machine."""
+    """The routes, over one node."""
 
-    def __init__(self, raft: Raft, machine: MatchMachine) -> None:
+    def __init__(self, raft: Raft[MatchMachine]) -> None:
         self._raft = raft
-        self._machine = machine
 
     def application(self) -> Starlette:
         routes: list[tuple[str, str, Handler]] = [
@@ -76,7 +66,7 @@ class MatchApi:
 
     async def place(self, request: Request) -> Response:
         """Enter one order, or a list of them in one go."""
-        value = read_json(await _body(request))
+        value = read_json(await read_body(request, MOST_BODY_BYTES))
         if not isinstance(value, list):
             return _one(decode_answer(await self._raft.propose(read_order(value))))
         answers = await self._raft.propose_many(read_orders(value))
@@ -94,11 +84,11 @@ class MatchApi:
         if options.pop("local", None) is None:
             await self._raft.read_index()
         about = request.path_params.get("about", "")
-        return JSONResponse(ask(self._machine.engine, kind, about, options))
+        return JSONResponse(ask(self._raft.state_machine().engine, kind, about, options))
 
     async def status(self, _request: Request) -> Response:
         metrics = self._raft.metrics()
-        engine = self._machine.engine
+        engine = self._raft.state_machine().engine
         return JSONResponse(
             {
                 "id": metrics.node_id,
@@ -129,7 +119,12 @@ def _guarded(handler: Handler) -> Handler:
 
 
 def _error(error: Exception) -> Response:
-    status = next(status for kind, status in ERROR_STATUS if isinstance(error, kind))
+    status = HTTPStatus.BAD_REQUEST
+    if isinstance(error, NotThere):
+        status = HTTPStatus.NOT_FOUND
+    elif isinstance(error, RaftifyError):
+        # After 504 send the same order, with the same id, again: it is entered once.
+        status = status_of(error)
     return JSONResponse(_error_body(error), status_code=status)
 
 
@@ -149,15 +144,6 @@ def _one_of_many(answer: bytes | RaftifyError) -> dict[str, Any]:
     if isinstance(answer, RaftifyError):
         return _error_body(answer)
     return decode_answer(answer).as_json()
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BODY_BYTES:
-            raise BadOrder(f"the body has more than {MOST_BODY_BYTES} bytes")
-    return bytes(body)
 
 
 async def _no_such_route(_request: Request, error: Exception) -> Response:

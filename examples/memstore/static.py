@@ -5,98 +5,64 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-import tomllib
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
-from examples.memstore.program import CannotStart, node_config, parse_arguments, run_program, serve
+from examples.memstore.program import serve
 from examples.memstore.store import HashStore
-from raftify import InitialRole, LmdbStorage, Peer, Peers, Raft
+from examples.program import add_options, as_cannot_start, run_program, started
+from raftify import Config, LmdbStorage, Peers, Raft
 from raftify.errors import ConfigError, RaftifyError
 
 logger = logging.getLogger("memstore")
 
 
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """What the TOML file says."""
+def main() -> int:
+    """Return the exit code, see `examples.program`."""
+    parser = argparse.ArgumentParser(prog="python -m examples.memstore.static", description=__doc__)
+    parser.add_argument(
+        "--config", required=True, type=Path, metavar="FILE", help="settings and peers, in TOML"
+    )
+    parser.add_argument(
+        "--node-id", required=True, type=int, metavar="N", help="which of the peers this is"
+    )
+    parser.add_argument(
+        "--log-dir", metavar="DIR",
+        help="where the log is kept (default: node-N in the log_dir of the file)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--web-server", metavar="HOST:PORT", help="where to answer HTTP (default: do not)"
+    )
+    add_options(parser, tick=None)
+    arguments = parser.parse_args()
+    return run_program("memstore", run(arguments), verbose=arguments.verbose)
 
-    cluster_id: str
-    peers: Peers
 
-
-def read_cluster(path: Path) -> Cluster:
-    """Read a file of peers; see cluster.example.toml.
+def load(path: Path, node_id: int) -> tuple[Config, str]:
+    """Return the settings of the file (and of the environment), and the node's address in them.
 
     Raises:
-        ConfigError: it cannot be read, or something in it is missing, unknown or wrong.
+        ConfigError: a setting is wrong, or none of the peers has this id.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot read the cluster file {path}: {error}") from error
-    _check_keys(content, allowed={"cluster_id", "peers"}, where=str(path))
-    tables = content.get("peers")
-    if not isinstance(tables, list) or not tables:
-        raise ConfigError(f"{path} lists no peers; write one [[peers]] table for each node")
-    return Cluster(
-        cluster_id=content.get("cluster_id", "memstore"),
-        peers=Peers([_peer(table, f"{path}, peer {n}") for n, table in enumerate(tables, start=1)]),
-    )
-
-
-def _peer(table: object, where: str) -> Peer:
-    if not isinstance(table, dict):
-        raise ConfigError(f"{where}: write it as a [[peers]] table")
-    _check_keys(table, allowed={"node_id", "raft_addr", "initial_role"}, where=where)
-    node_id, address = table.get("node_id"), table.get("raft_addr")
-    role = table.get("initial_role", "voter")
-    if not isinstance(node_id, int) or not isinstance(address, str):
-        raise ConfigError(f"{where}: needs node_id, a number, and raft_addr, a text")
-    if role not in list(InitialRole):
-        raise ConfigError(f"{where}: initial_role is one of {[str(r) for r in InitialRole]}")
-    return Peer(node_id, address, initial_role=InitialRole(str(role)))
-
-
-def _check_keys(table: dict[str, object], *, allowed: set[str], where: str) -> None:
-    unknown = sorted(set(table) - allowed)
-    if unknown:
-        raise ConfigError(f"{where}: unknown {unknown}; known are {sorted(allowed)}")
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m examples.memstore.static", description=__doc__)
-    parser.add_argument("--cluster", required=True, type=Path, metavar="FILE", help="the TOML file")
-    parser.add_argument(
-        "--node-id", required=True, type=int, metavar="N", help="which peer this is"
-    )
-    parser.add_argument(
-        "--log-dir", metavar="DIR", help="where the log is kept (default: ./logs/node-N)"
-    )
-    arguments = parse_arguments(parser)
-    return run_program(run(arguments), verbose=arguments.verbose)
+    config = Config.load(path)
+    peers = config.initial_peers or Peers({})
+    if node_id not in peers:
+        raise ConfigError(f"{path} has no peer with node_id {node_id}, only {sorted(peers)}")
+    return config, peers[node_id].address
 
 
 async def run(arguments: argparse.Namespace) -> None:
-    store = HashStore()
-    log_dir = arguments.log_dir or f"./logs/node-{arguments.node_id}"
+    node_id = arguments.node_id
     try:
-        cluster = read_cluster(arguments.cluster)
-        if arguments.node_id not in cluster.peers:
-            raise ConfigError(
-                f"{arguments.cluster} lists no peer with node_id {arguments.node_id}, "
-                f"only {list(cluster.peers)}"
-            )
-        config = node_config(
-            arguments.tick, cluster_id=cluster.cluster_id, initial_peers=cluster.peers
-        )
-        raft_addr = cluster.peers[arguments.node_id].address
+        config, raft_addr = load(arguments.config, node_id)
+        if arguments.tick is not None:
+            config = replace(config, tick_interval=arguments.tick)
+        log_dir = arguments.log_dir or str(Path(config.log_dir) / f"node-{node_id}")
         storage = LmdbStorage.create(log_dir, config, logger)
-        raft = Raft.bootstrap(arguments.node_id, raft_addr, storage, store, config, logger)
+        raft = Raft.bootstrap(node_id, raft_addr, storage, HashStore(), config, logger)
     except RaftifyError as error:
-        raise CannotStart(f"{type(error).__name__}: {error}") from error
-    started = f"node {arguments.node_id} serves raft on {raft_addr}, its log is in {log_dir}"
-    await serve(raft, store, arguments.web_server, started=started)
+        raise as_cannot_start(error) from error
+    await serve(raft, None, arguments.web_server, started=started(raft, raft_addr, log_dir))
 
 
 if __name__ == "__main__":

@@ -9,43 +9,14 @@ from http import HTTPStatus
 from aiohttp import web
 
 from examples.memstore.store import HashStore, SetCommand
+from examples.statuses import status_of
 from raftify import Raft
-from raftify.errors import (
-    ConfChangeRejected,
-    ConfigError,
-    NodeStopped,
-    NotLeader,
-    OutcomeUnknown,
-    PeerUnreachable,
-    ProposalTooLarge,
-    RaftifyError,
-    Rejected,
-    SnapshotTemporarilyUnavailable,
-    TransferRejected,
-)
+from raftify.errors import ConfigError, NotLeader, RaftifyError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 #: Above what raftify accepts, so that its own error says which limit was passed.
 MAX_BODY_BYTES = 64 << 20
-
-#: The first class that an error belongs to decides; whoever gets 503 may simply try again.
-STATUS: tuple[tuple[type[RaftifyError], HTTPStatus], ...] = (
-    (ConfigError, HTTPStatus.BAD_REQUEST),
-    (ProposalTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
-    (ConfChangeRejected, HTTPStatus.CONFLICT),
-    (TransferRejected, HTTPStatus.CONFLICT),
-    (OutcomeUnknown, HTTPStatus.GATEWAY_TIMEOUT),
-    (Rejected, HTTPStatus.SERVICE_UNAVAILABLE),
-    (NodeStopped, HTTPStatus.SERVICE_UNAVAILABLE),
-    (PeerUnreachable, HTTPStatus.SERVICE_UNAVAILABLE),
-    (SnapshotTemporarilyUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
-    (RaftifyError, HTTPStatus.INTERNAL_SERVER_ERROR),
-)
-
-
-def status_of(error: RaftifyError) -> HTTPStatus:
-    return next(status for kind, status in STATUS if isinstance(error, kind))
 
 
 @web.middleware
@@ -66,11 +37,10 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 class StoreApi:
-    """The routes, over one node and its store."""
+    """The routes, over one node."""
 
-    def __init__(self, raft: Raft, store: HashStore) -> None:
+    def __init__(self, raft: Raft[HashStore]) -> None:
         self._raft = raft
-        self._store = store
 
     def application(self) -> web.Application:
         app = web.Application(middlewares=[errors_as_json], client_max_size=MAX_BODY_BYTES)
@@ -96,7 +66,7 @@ class StoreApi:
         if "linearizable" in request.query:
             await self._raft.read_index()
         key = request.match_info["key"]
-        value = self._store.get(key)
+        value = self._raft.state_machine().get(key)
         if value is None:
             body = {"error": "NoSuchKey", "message": f"there is no key {key!r}"}
             return web.json_response(body, status=HTTPStatus.NOT_FOUND)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import signal
-import sys
 from pathlib import Path
 
 import pytest
 
-from examples.children import TOP, free_ports
+from examples.children import free_ports
 from examples.kvstore.client import (
     KvClient,
     KvOutcomeUnknown,
@@ -19,7 +16,6 @@ from examples.kvstore.client import (
     KvUnavailable,
 )
 from tests.examples.kvstore_node import KvNode, client_of, waiting_nodes
-from tests.examples.processes import names_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -39,7 +35,7 @@ async def test_one_call_founds_a_cluster_of_all(tmp_path: Path) -> None:
         }
         # Repeating is harmless, on another node and in another order, too.
         await nodes[1].ask("/init", [node.named for node in reversed(nodes)])
-        status, answer, _ = await nodes[1].request("/init", b"[]")
+        status, answer, _ = await nodes[1].post("/init", b"[]")
         assert (status, answer["error"]) == (409, "ConfChangeRejected")
 
 
@@ -93,12 +89,12 @@ async def test_without_a_cluster_503_says_when_to_try_again(tmp_path: Path) -> N
             ("/change-membership", b"[1]"),
             ("/add-learner", b'[2,"127.0.0.1:9"]'),
         ):
-            status, answer, headers = await node.request(f"{path}?timeout=0.1", body)
+            status, answer, headers = await node.post(f"{path}?timeout=0.1", body)
             assert (status, answer["error"]) == (503, "NoLeader"), path
             assert int(headers["Retry-After"]) >= 1
         # What needs no leader is answered.
-        assert (await node.request("/read", b'"k"'))[:2] == (200, None)
-        status, metrics, _ = await node.request("/metrics", None, method="GET")
+        assert (await node.post("/read", b'"k"'))[:2] == (200, None)
+        status, metrics, _ = await node.post("/metrics", None, method="GET")
         assert (status, metrics["current_leader"]) == (200, 0)
         async with KvClient([node.http_addr]) as client:
             with pytest.raises(KvUnavailable):
@@ -115,18 +111,18 @@ async def test_a_leader_without_its_quorum_cannot_tell_the_outcome(tmp_path: Pat
         await client.set("k", "v")
         leader_id = (await client.metrics())["current_leader"]
         leader, other = sorted(nodes, key=lambda node: node.id != leader_id)
-        other.process.send_signal(signal.SIGSTOP)  # type: ignore[union-attr]
+        other.process.send_signal(signal.SIGSTOP)
         try:
-            status, answer, _ = await leader.request(
+            status, answer, _ = await leader.post(
                 "/write?timeout=0.2", b'{"Append":{"key":"k","value":"w"}}'
             )
             assert (status, answer["error"]) == (504, "DeadlineExceeded")
             with pytest.raises(KvOutcomeUnknown):
                 await client.append("k", "x", timeout=0.3)
-            status, answer, _ = await leader.request("/linearizable-read?timeout=0.2", b'"k"')
+            status, answer, _ = await leader.post("/linearizable-read?timeout=0.2", b'"k"')
             assert status == 503, answer
         finally:
-            other.process.send_signal(signal.SIGCONT)  # type: ignore[union-attr]
+            other.process.send_signal(signal.SIGCONT)
         # Each of them took effect once, or never.
         assert await client.append("k", "!") in ("v!", "vw!", "vx!", "vwx!")
 
@@ -174,12 +170,12 @@ async def test_bad_input_is_refused_with_400_and_a_message(tmp_path: Path) -> No
         await client.init()
         await client.set("k", "v")
         for path, body, message in BAD_BODIES:
-            status, answer, _ = await node.request(path, body)
+            status, answer, _ = await node.post(path, body)
             assert (status, message in answer["message"]) == (400, True), (path, body[:80], answer)
         with pytest.raises(KvRefused, match="surrogate"):
             await client.set("k", "\ud800")
         for path, method, status in (("/nowhere", "GET", 404), ("/write", "GET", 405)):
-            assert (await node.request(path, None, method=method))[0] == status
+            assert (await node.post(path, None, method=method))[0] == status
         assert await client.read("k") == "v"
         assert await node.stop() == 0
         assert node.errors() == ""
@@ -191,7 +187,7 @@ async def test_a_signal_ends_a_node_after_its_last_answer(tmp_path: Path) -> Non
         await client.set("k", "v" * 100_000)
         # This one waits for a learner that is not there when the signal comes.
         slow = asyncio.create_task(
-            node.request("/add-learner?timeout=2", b'[2,"127.0.0.1:%d"]' % free_ports(1)[0])
+            node.post("/add-learner?timeout=2", b'[2,"127.0.0.1:%d"]' % free_ports(1)[0])
         )
         # Answered only once what was appended before it is applied: the learner is one by then.
         while "2" not in await client.nodes():
@@ -207,39 +203,11 @@ async def test_a_signal_ends_a_node_after_its_last_answer(tmp_path: Path) -> Non
 async def test_what_keeps_a_node_from_starting_is_said_in_one_line(tmp_path: Path) -> None:
     async with waiting_nodes(tmp_path / "a", 1) as (running,):
         other = KvNode(tmp_path / "b", 2)
-
-        async def cannot_start(*options: str) -> str:
-            await other.spawn(*options)
-            assert await other.ended() == 2, other.errors()
-            assert "Traceback" not in other.errors()
-            (line,) = [x for x in other.errors().splitlines() if x.startswith("kvstore: ")]
-            return line
-
-        assert "StorageLocked" in await cannot_start("--dir", str(running.directory / "log"))
-        assert "cannot answer HTTP on" in await cannot_start("--http-addr", running.http_addr)
-        assert "cannot listen at" in await cannot_start("--raft-addr", running.raft_addr)
-        assert "--http-addr: " in await cannot_start("--http-addr", "nowhere")
-        assert "node id" in await cannot_start("--id", "0")
-        assert "tick_interval" in await cannot_start("--tick", "-1")
+        assert "StorageLocked" in await other.cannot_start("--dir", str(running.directory / "log"))
+        assert "cannot answer HTTP on" in await other.cannot_start("--http-addr", running.http_addr)
+        assert "cannot listen at" in await other.cannot_start("--raft-addr", running.raft_addr)
+        assert "--http-addr: " in await other.cannot_start("--http-addr", "nowhere")
+        assert "node id" in await other.cannot_start("--id", "0")
+        assert "tick_interval" in await other.cannot_start("--tick", "-1")
         assert await running.stop() == 0
-        assert "StorageForeign" in await cannot_start("--dir", str(running.directory / "log"))
-
-
-@pytest.mark.skipif(
-    shutil.which("curl") is None or shutil.which("bash") is None, reason="needs bash and curl"
-)
-async def test_the_script_that_plays_a_cluster_with_curl(tmp_path: Path) -> None:
-    process = await asyncio.create_subprocess_exec(
-        "bash", str(TOP / "examples" / "kvstore" / "test-cluster.sh"),
-        env={**os.environ, "PYTHON": sys.executable, "TMPDIR": str(tmp_path)},
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    try:
-        output, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            await process.wait()
-    assert process.returncode == 0, output.decode()
-    assert b"all as it should be" in output
-    assert names_in(tmp_path) == []
+        assert "StorageForeign" in await other.cannot_start("--dir", str(running.directory / "log"))

@@ -1,11 +1,10 @@
-"""The parts of kvstore that need no cluster: entries, the state machine, what errors look like."""
+"""The parts of kvstore that need no cluster: entries, the state machine, the list of routes."""
 
 from __future__ import annotations
 
 import inspect
 import json
 import re
-from http import HTTPStatus
 from typing import Any
 from unittest.mock import Mock
 
@@ -13,12 +12,11 @@ import pytest
 from starlette.routing import Route
 
 from examples.children import TOP
-from examples.kvstore.answers import REFUSALS, status_of
+from examples.kvstore.answers import REFUSALS
 from examples.kvstore.commands import Command
 from examples.kvstore.store import MOST_SESSIONS, MOST_VALUE, KvStore
 from examples.kvstore.web import KvApi
-from raftify import Raft, errors
-from raftify.errors import OutcomeUnknown, RaftifyError, Rejected
+from raftify import Raft
 
 
 async def put(store: KvStore, kind: str, key: str = "k", value: str = "", **more: int) -> Any:
@@ -111,30 +109,11 @@ async def test_bytes_that_are_no_command_change_nothing_and_stop_no_node(data: b
     assert KvStore.decode(before).get("k") == "v"
 
 
-ALL_ERRORS = [
-    kind
-    for _, kind in inspect.getmembers(errors, inspect.isclass)
-    if issubclass(kind, RaftifyError)
-]
-
-
-@pytest.mark.parametrize("kind", ALL_ERRORS, ids=lambda kind: kind.__name__)
-def test_503_says_that_nothing_happened_and_504_that_it_may(kind: type[RaftifyError]) -> None:
-    status = status_of(kind("why"))
-    assert (status == HTTPStatus.GATEWAY_TIMEOUT) == issubclass(kind, OutcomeUnknown)
-    if issubclass(kind, Rejected):
-        assert status in (
-            HTTPStatus.BAD_REQUEST,
-            HTTPStatus.CONFLICT,
-            HTTPStatus.SERVICE_UNAVAILABLE,
-        )
-
-
 def test_the_readme_lists_every_route() -> None:
     text = (TOP / "examples" / "kvstore" / "README.md").read_text()
     told = re.findall(r"^\| `(GET|POST) (/\S+)`", text, re.MULTILINE)
     raft = Mock(spec=Raft)
-    routes = KvApi(raft, KvStore(), "a:1", "b:1").application().routes
+    routes = KvApi(raft, "a:1", "b:1").application().routes
     there = [(method, r.path) for r in routes if isinstance(r, Route) for method in r.methods or ()]
     assert sorted(told) == sorted(pair for pair in there if pair[0] != "HEAD")
 

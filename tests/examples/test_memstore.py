@@ -5,31 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import shutil
 import signal
-import sys
 from pathlib import Path
 
 import pytest
 
 from examples.children import TOP, free_ports
 from raftify import create_client
-from tests.examples.memstore_node import MemstoreNode, grown_cluster
-from tests.examples.processes import names_in
+from tests.examples.memstore_node import MemstoreNode, StaticNode, grown_cluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 
 async def test_what_is_put_through_any_node_is_read_on_every_node(tmp_path: Path) -> None:
     async with grown_cluster(tmp_path) as nodes:
-        assert await nodes[1].request("PUT", "/store/fruit/apple") == (200, "apple")
+        assert await nodes[1].ask("PUT", "/store/fruit/apple") == (200, "apple")
         await nodes[2].put("a%2Fb", "slashes / and %25")
         for node in nodes:
             assert await node.get("fruit") == "apple"
             assert await node.get("a%2Fb") == "slashes / and %25"
             assert sorted(await node.json("GET", "/peers")) == ["1", "2", "3"]
-        assert await nodes[0].request("PUT", "/store/empty", b"") == (200, "")
+        assert await nodes[0].ask("PUT", "/store/empty", b"") == (200, "")
         assert await nodes[1].get("empty") == ""
 
 
@@ -43,10 +39,10 @@ async def test_operation_over_http(tmp_path: Path) -> None:
         assert (await nodes[0].json("POST", "/snapshot"))["index"] == debug["applied"]
         await nodes[0].json("POST", "/transfer_leader/2")
         assert (await nodes[1].json("GET", "/debug"))["role"] == "leader"
-        status, text = await nodes[1].request("POST", "/campaign")
+        status, text = await nodes[1].ask("POST", "/campaign")
         assert (status, json.loads(text)["error"]) == (409, "LeadsAlready")
         assert (await nodes[2].json("POST", "/campaign")) == {"campaigning": 3}
-        status, text = await nodes[2].request("POST", "/leave_joint")
+        status, text = await nodes[2].ask("POST", "/leave_joint")
         assert (status, json.loads(text)["error"]) == (409, "NotJoint")
         await nodes[2].put("k", "after all that")
 
@@ -56,7 +52,7 @@ async def test_refusals_are_json_with_a_fitting_status(tmp_path: Path) -> None:
         await node.start()
 
         async def refused(method: str, path: str, body: bytes | None = None) -> tuple[int, str]:
-            status, text = await node.request(method, path, body)
+            status, text = await node.ask(method, path, body)
             answer = json.loads(text)
             assert answer["message"]
             return status, answer["error"]
@@ -121,20 +117,16 @@ async def test_a_joiner_may_start_before_its_peer(tmp_path: Path) -> None:
 
 async def test_the_static_variant(tmp_path: Path) -> None:
     ports = free_ports(3)
-    peers = [
-        f'[[peers]]\nnode_id = {i}\nraft_addr = "127.0.0.1:{port}"\n'
-        for i, port in enumerate(ports, start=1)
-    ]
+    text = (TOP / "examples" / "memstore" / "cluster.example.toml").read_text()
+    for written, free in zip(("60061", "60062", "60063"), ports, strict=True):
+        text = text.replace(written, str(free))
     cluster = tmp_path / "cluster.toml"
-    cluster.write_text('cluster_id = "static"\n' + "".join(peers))
+    cluster.write_text(text)
     async with contextlib.AsyncExitStack() as stack:
         nodes = [
-            await stack.enter_async_context(
-                MemstoreNode(tmp_path / f"node-{i}", module="examples.memstore.static")
-            )
-            for i in (1, 2, 3)
+            await stack.enter_async_context(StaticNode(tmp_path / f"node-{i}")) for i in (1, 2, 3)
         ]
-        options = ["--cluster", str(cluster), "--node-id"]
+        options = ["--config", str(cluster), "--node-id"]
         await asyncio.gather(*(n.start(*options, str(i)) for i, n in enumerate(nodes, start=1)))
         await nodes[2].put("k", "v")
         assert [await node.get("k") for node in nodes] == ["v", "v", "v"]
@@ -150,34 +142,22 @@ async def test_the_static_variant(tmp_path: Path) -> None:
         assert nodes[0].errors().startswith("memstore: StorageForeign: ")
 
 
-async def cannot_start(node: MemstoreNode, *options: str) -> str:
-    """Start `node`, which must fail with code 2 and one line; return the line."""
-    await node.spawn(*options)
-    assert await node.ended() == 2, node.errors()
-    # What the node itself logs has a time in front.
-    (line,) = [line for line in node.errors().splitlines() if line.startswith("memstore: ")]
-    assert "Traceback" not in node.errors()
-    assert "serves raft" not in await node.output()
-    return line
-
-
 async def test_what_keeps_a_node_from_starting_is_said_in_one_line(tmp_path: Path) -> None:
     async with MemstoreNode(tmp_path / "a") as running, MemstoreNode(tmp_path / "b") as other:
         await running.start()
-        assert "StorageLocked" in await cannot_start(
-            other, "--log-dir", str(running.directory / "log")
+        assert "StorageLocked" in await other.cannot_start(
+            "--log-dir", str(running.directory / "log")
         )
-        assert "cannot answer HTTP on" in await cannot_start(
-            other, "--web-server", running.web_addr
+        assert "cannot answer HTTP on" in await other.cannot_start(
+            "--web-server", running.http_addr
         )
-        assert "cannot listen at" in await cannot_start(other, "--raft-addr", running.raft_addr)
-        assert "ConfigError" in await cannot_start(other, "--raft-addr", "nowhere")
-        assert "tick_interval must be" in await cannot_start(other, "--tick", "-1")
+        assert "cannot listen at" in await other.cannot_start("--raft-addr", running.raft_addr)
+        assert "ConfigError" in await other.cannot_start("--raft-addr", "nowhere")
+        assert "tick_interval must be" in await other.cannot_start("--tick", "-1")
         (silent,) = free_ports(1)
-        line = await cannot_start(
-            MemstoreNode(tmp_path / "c"),
-            "--peer-addr", f"127.0.0.1:{silent}", "--join-timeout", "0.5",
-        )  # fmt: skip
+        line = await MemstoreNode(tmp_path / "c").cannot_start(
+            "--peer-addr", f"127.0.0.1:{silent}", "--join-timeout", "0.5"
+        )
         assert f"127.0.0.1:{silent}" in line
 
 
@@ -186,30 +166,10 @@ async def test_who_cannot_start_has_not_become_a_member(tmp_path: Path) -> None:
     async with MemstoreNode(tmp_path / "a") as running, MemstoreNode(tmp_path / "b") as other:
         await running.start()
         join = ("--peer-addr", running.raft_addr)
-        assert "cannot answer HTTP on" in await cannot_start(
-            other, *join, "--web-server", running.web_addr
+        assert "cannot answer HTTP on" in await other.cannot_start(
+            *join, "--web-server", running.http_addr
         )
-        assert "--web-server: " in await cannot_start(other, *join, "--web-server", "foo")
+        assert "--web-server: " in await other.cannot_start(*join, "--web-server", "foo")
         async with create_client(running.raft_addr) as client:
             view = await client.get_peers()
         assert sorted(view.membership.peers) == [1]
-
-
-@pytest.mark.skipif(
-    shutil.which("curl") is None or shutil.which("bash") is None, reason="needs bash and curl"
-)
-async def test_the_script_that_plays_a_cluster_with_curl(tmp_path: Path) -> None:
-    process = await asyncio.create_subprocess_exec(
-        "bash", str(TOP / "examples" / "memstore" / "test-cluster.sh"),
-        env={**os.environ, "PYTHON": sys.executable, "TMPDIR": str(tmp_path)},
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    try:
-        output, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            await process.wait()
-    assert process.returncode == 0, output.decode()
-    assert b"all as it should be" in output
-    assert names_in(tmp_path) == []

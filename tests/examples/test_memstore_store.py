@@ -1,18 +1,16 @@
-"""The parts of memstore that need no cluster: the state machine, and what an error looks like."""
+"""The parts of memstore that need no cluster: the state machine, and its file of peers."""
 
 from __future__ import annotations
 
-import inspect
-from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 
-from examples.memstore.static import read_cluster
+from examples.children import TOP
+from examples.memstore.static import load
 from examples.memstore.store import HashStore, SetCommand
-from examples.memstore.web import status_of
-from raftify import InitialRole, errors
-from raftify.errors import ConfigError, RaftifyError, Rejected
+from raftify import InitialRole, Peer, Peers
+from raftify.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -46,55 +44,30 @@ def test_a_snapshot_replaces_the_whole_store() -> None:
     assert HashStore.decode(store.encode()).get("b") == b"\0\xff"
 
 
-def make(kind: type[RaftifyError]) -> RaftifyError:
-    return kind("why")
+EXAMPLE = TOP / "examples" / "memstore" / "cluster.example.toml"
 
 
-ALL_ERRORS = [
-    kind
-    for _, kind in inspect.getmembers(errors, inspect.isclass)
-    if issubclass(kind, RaftifyError)
-]
-
-
-@pytest.mark.parametrize("kind", ALL_ERRORS, ids=lambda kind: kind.__name__)
-def test_a_status_says_whether_something_may_have_happened(kind: type[RaftifyError]) -> None:
-    """504 and nothing else stands for an unknown outcome; a refusal never looks like a failure."""
-    status = status_of(make(kind))
-    assert (status is HTTPStatus.GATEWAY_TIMEOUT) == issubclass(kind, errors.OutcomeUnknown)
-    if issubclass(kind, Rejected):
-        assert status in {
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            HTTPStatus.CONFLICT,
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        }
-
-
-def test_too_large_and_no_leader_have_the_statuses_that_clients_know() -> None:
-    assert status_of(errors.ProposalTooLarge("")) is HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    assert status_of(errors.NoLeader("")) is HTTPStatus.SERVICE_UNAVAILABLE
-    assert status_of(errors.ConfigError("")) is HTTPStatus.BAD_REQUEST
-
-
-def test_the_example_cluster_file_can_be_read() -> None:
-    path = Path(__file__).resolve().parents[2] / "examples" / "memstore" / "cluster.example.toml"
-    cluster = read_cluster(path)
-    assert list(cluster.peers) == [1, 2, 3]
-    assert cluster.peers[1].initial_role is InitialRole.LEADER
-    assert cluster.peers[3].address == "127.0.0.1:60063"
+def test_the_example_cluster_file_is_what_config_load_reads() -> None:
+    config, address = load(EXAMPLE, 3)
+    assert address == "127.0.0.1:60063"
+    assert (config.cluster_id, config.tick_interval, config.log_dir) == ("memstore", 0.1, "./logs")
+    assert config.initial_peers == Peers(
+        [
+            Peer(1, "127.0.0.1:60061", initial_role=InitialRole.LEADER),
+            Peer(2, "127.0.0.1:60062"),
+            Peer(3, "127.0.0.1:60063"),
+        ]
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("", "lists no peers"),
-        ("peers = 3", "lists no peers"),
-        ("peers = [3]", "peer 1: write it as"),
-        ("[[peers]]\nnode_id = 1", "needs node_id"),
-        ("[[peers]]\nnode_id = 1\nraft_addr = 'a:1'\ninitial_role = 'king'", "initial_role is one"),
-        ("[[peers]]\nnode_id = 1\nraft_addr = 'a:1'\nraft_adr = 'b:1'", "unknown .'raft_adr'"),
-        ("[[peers]]\nnode_id = 1\nraft_addr = 'nowhere'", "cannot read the address"),
-        ("peers = [", "cannot read the cluster file"),
+        ("", "has no peer with node_id 3, only "),
+        ("[[initial_peers]]\nnode_id = 1\naddress = 'a:1'", r"node_id 3, only \[1\]"),
+        ("[[peers]]\nnode_id = 3\naddress = 'a:1'", "peers is no setting"),
+        ("[[initial_peers]]\nnode_id = 3", "initial_peers: a peer .* has no address"),
+        ("peers = [", r"cluster\.toml is no TOML"),
     ],
 )
 def test_a_wrong_cluster_file_is_named_with_what_is_wrong(
@@ -103,9 +76,4 @@ def test_a_wrong_cluster_file_is_named_with_what_is_wrong(
     path = tmp_path / "cluster.toml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=complaint):
-        read_cluster(path)
-
-
-def test_a_missing_cluster_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"cannot read the cluster file .*none\.toml"):
-        read_cluster(tmp_path / "none.toml")
+        load(path, 3)
