@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final, Self
+from typing import BinaryIO, Self
 
 from raftify.core.types import Entry, HardState, Snapshot
 from raftify.errors import (
@@ -22,19 +21,14 @@ from raftify.peers import Membership
 from raftify.storage import lmdb_records as records
 from raftify.storage import lmdb_runs
 from raftify.storage.base import StoreIdentity
-from raftify.storage.directory_lock import may_be_held
 from raftify.storage.disk_folder import DiskFolder
-from raftify.storage.lmdb_directory import LOCK_FILE, SNAPSHOT_DIRECTORY
-from raftify.storage.lmdb_environment import DATA_FILE, LmdbEnvironment
-from raftify.storage.lmdb_pages import NotThisTransaction, check_meta_pages, check_pages
+from raftify.storage.lmdb_directory import ROCKSDB_NAME, SNAPSHOT_DIRECTORY
+from raftify.storage.lmdb_environment import DATA_FILE
+from raftify.storage.lmdb_view import LmdbView
 from raftify.storage.log_state import LogState, decode_descriptor
-from raftify.storage.medium import Transaction
+from raftify.storage.log_view import LogView
+from raftify.storage.medium import Environment, Transaction
 from raftify.storage.snapshot_files import SnapshotFiles, check_file
-
-#: How often a check begins anew because the running node wrote twice meanwhile.
-_ATTEMPTS: Final = 100
-#: How often damage must be found to be believed.
-_LOOKS: Final = 3
 
 
 class _Replaced(Exception):
@@ -44,26 +38,19 @@ class _Replaced(Exception):
 class LogReader:
     """What a log directory held when it was opened, or last refreshed.
 
-    Creates nothing, locks nothing, and keeps no transaction open between calls, so that a running
-    node goes on as if it were not there. The entries are read when they are asked for.
+    Creates nothing in it, locks nothing, and keeps no transaction open between calls, so that a
+    running node goes on as if it were not there. The entries are read when they are asked for; of a
+    log in RocksDB, as they were then, too.
     """
 
     def __init__(self, path: Path) -> None:
         """Use `open`."""
         self._path = path
-        data_file = path / DATA_FILE
-        if not data_file.is_file():
-            raise NotALogDirectory(f"{path} is not the directory of a log: it has no {DATA_FILE}")
-        _patiently(lambda: check_meta_pages(data_file))
-        lock = _notes_readers(data_file)
-        self._env = LmdbEnvironment(data_file, readonly=True, lock=lock)
-        self._is_noted = lock or not _table_of(data_file).exists()
+        self._view = _open_view(path)
         try:
-            self._check_pages(full=False)
-            self._env.open_databases(create=False)
-            self.refresh()
+            self._contents = self._view.read(records.read_contents)
         except BaseException:
-            self._env.close()
+            self._view.close()
             raise
 
     @classmethod
@@ -76,7 +63,8 @@ class LogReader:
             StorageDamaged: it is not whole.
             StorageTooNew: a newer version of this package wrote it.
             StorageLocked: this very process has it open: LMDB allows that only once.
-            StorageError: a node has it open, and this program may not write its table of readers.
+            StorageError: a node has it open, and this program may not write its table of readers;
+                or it is in RocksDB, and `raftify[rocksdb]` is not installed.
         """
         if not isinstance(path, str | os.PathLike) or "\x00" in str(path):
             raise ConfigError(f"the path of a log directory is wanted, not {path!r:.60}")
@@ -84,17 +72,21 @@ class LogReader:
 
     def refresh(self) -> None:
         """Look again at everything but the entries."""
-        with self._env.reading() as txn:
-            self._contents = records.read_contents(self._env, txn)
+        self._view.refresh()
+        self._contents = self._view.read(records.read_contents)
+
+    @property
+    def _env(self) -> Environment:
+        return self._view.environment
 
     @property
     def is_noted(self) -> bool:
-        """Whether a node would know of this reader, and leave alone what it reads.
+        """Whether a node may run meanwhile: it knows of this reader, or cannot disturb it.
 
-        False for one that may not be written: then no node may be started on it meanwhile. A copy
+        False for a log in LMDB that may not be written: then no node may be started on it. A copy
         without a table of readers is nobody's log, and counts as noted.
         """
-        return self._is_noted
+        return self._view.is_noted
 
     @property
     def path(self) -> Path:
@@ -228,7 +220,7 @@ class LogReader:
         is not looked at again.
         """
         try:
-            self._check_pages(full=True)
+            self._view.check_pages()
         except StorageDamaged as error:
             # Reading on through damaged pages might end the process.
             yield error
@@ -282,17 +274,9 @@ class LogReader:
             else:
                 return
 
-    def _check_pages(self, *, full: bool) -> None:
-        def check() -> None:
-            # While a transaction reads, none of the pages that it can see is reused.
-            with self._env.reading() as txn:
-                check_pages(self._env.path, txn_id=txn.id(), full=full)
-
-        _patiently(check)
-
     def close(self) -> None:
         """Release the file. Harmless the second time."""
-        self._env.close()
+        self._view.close()
 
     def __enter__(self) -> Self:
         return self
@@ -306,45 +290,19 @@ class LogReader:
         self.close()
 
 
-def _table_of(data_file: Path) -> Path:
-    return data_file.with_name(data_file.name + "-lock")
-
-
-def _notes_readers(data_file: Path) -> bool:
-    """Say whether this reader can be noted in LMDB's table of readers, next to `data_file`.
-
-    Raises:
-        StorageError: it cannot, and a node may be writing.
-    """
-    table = _table_of(data_file)
+def _open_view(path: Path) -> LogView:
+    """Open the log in the directory `path`, whichever kind it is; see `LogReader.open`."""
+    if (path / DATA_FILE).is_file():
+        return LmdbView(path / DATA_FILE)
+    if not (path / ROCKSDB_NAME).is_dir():
+        raise NotALogDirectory(
+            f"{path} is not the directory of a log: it has no {DATA_FILE} and no {ROCKSDB_NAME}"
+        )
     try:
-        os.close(os.open(table, os.O_RDWR))
-    except FileNotFoundError:
-        return False  # a reader makes none; where there is none there is no writer either
-    except OSError as error:
-        if may_be_held(data_file.parent / LOCK_FILE):
-            raise StorageError(
-                f"{data_file.parent} is in use by a node, and cannot be read without a right to "
-                f"write {table.name} there ({error.strerror}): ask as the node's user, or stop it"
-            ) from error
-        return False
-    return True
-
-
-def _patiently(check: Callable[[], None]) -> None:
-    """Call `check` until it finds no damage, or finds it again and again.
-
-    The node may write while the file is being looked at, and what was read half before and half
-    after looks like damage once.
-    """
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            return check()
-        except NotThisTransaction as error:
-            if attempt == _ATTEMPTS:
-                raise StorageError("the log changes too fast to be checked; try later") from error
-        except StorageDamaged:
-            if attempt >= _LOOKS:
-                raise
-        time.sleep(0.001)
-    return None
+        from raftify.storage.rocksdb.view import RocksView  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise StorageError(
+            f"{path} has a log in RocksDB, which cannot be read here: pip install "
+            f"'raftify[rocksdb]' ({error})"
+        ) from error
+    return RocksView(path / ROCKSDB_NAME)

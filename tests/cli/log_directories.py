@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 from raftify.config import Config
 from raftify.core.confchange_codec import encode_conf_change_v2
@@ -18,18 +19,25 @@ from raftify.peers import Membership, Peer, Peers
 from raftify.records import ReserveId, encode_command, encode_peers
 from raftify.storage import LmdbStorage
 from raftify.storage.base import StoreIdentity, WriteBatch
+from raftify.storage.record_storage import RecordStorage
 
 ADDRESS = "127.0.0.1:60061"
 CONFIG = Config(lmdb_map_size=1 << 30)
 
 
-def open_storage(path: Path) -> LmdbStorage:
-    return LmdbStorage.create(path, CONFIG)
+class Opens(Protocol):
+    """Opens the store in a directory, or makes one there: `create` of any kind of it."""
+
+    def __call__(self, log_dir: Path, config: Config, /) -> RecordStorage: ...
 
 
-def found(path: Path) -> LmdbStorage:
+def open_storage(path: Path, create: Opens = LmdbStorage.create) -> RecordStorage:
+    return create(path, CONFIG)
+
+
+def found(path: Path, create: Opens = LmdbStorage.create) -> RecordStorage:
     """Return the store of node 1 in cluster "default", its log still empty."""
-    storage = open_storage(path)
+    storage = open_storage(path, create)
     membership = Membership.of(Peers({1: ADDRESS}), index=1)
     storage.initialize(StoreIdentity("default", 1, "cafe0123"), membership)
     return storage
@@ -51,9 +59,9 @@ def sample_entries() -> list[Entry]:
     ]
 
 
-def make_sample(path: Path) -> None:
+def make_sample(path: Path, create: Opens = LmdbStorage.create) -> None:
     """Make a log directory with `sample_entries`, membership and hard state, and close it."""
-    storage = found(path)
+    storage = found(path, create)
     membership = storage.membership().reserve("127.0.0.1:60062", index=3)
     storage.write(
         WriteBatch(entries=sample_entries(), hard_state=HardState(3, 1, 7), membership=membership)

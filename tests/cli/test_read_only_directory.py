@@ -30,10 +30,14 @@ def directory() -> Iterator[Path]:
         Path(made).chmod(0o755)
         path = Path(made) / "log"
         make_sample(path)
-        for file in (path, *path.rglob("*")):
-            file.chmod(0o555 if file.is_dir() else 0o444)
+        make_unwritable(path)
         yield path
         path.chmod(0o755)
+
+
+def make_unwritable(path: Path) -> None:
+    for file in (path, *path.rglob("*")):
+        file.chmod(0o555 if file.is_dir() else 0o444)
 
 
 @contextmanager
@@ -46,6 +50,25 @@ def without_rights() -> Iterator[None]:
         yield
     finally:
         os.seteuid(before)
+
+
+@pytest.mark.parametrize("what", ["logs", "metadata"])
+def test_in_rocksdb_nothing_need_be_noted(capsys: Capture, what: str) -> None:
+    rocksdb = pytest.importorskip("raftify.storage.rocksdb", reason="needs raftify[rocksdb]")
+    with tempfile.TemporaryDirectory(prefix="raftify-read-only-") as made:
+        Path(made).chmod(0o755)
+        path = Path(made) / "log"
+        make_sample(path, rocksdb.RocksDbStorage.create)
+        make_unwritable(path)
+        files = sorted(path.rglob("*"))
+        with without_rights():
+            code = main(["describe", what, str(path)])
+        out, err = capsys.readouterr()
+        assert (code, err) == (EXIT_FINE, "")
+        assert "127.0.0.1:60062" in out
+        assert sorted(path.rglob("*")) == files
+        for directory in (path, *path.rglob("*/")):
+            directory.chmod(0o755)
 
 
 @pytest.mark.parametrize("what", ["logs", "metadata"])

@@ -19,7 +19,7 @@ from raftify.errors import (
     StorageFull,
     StorageLocked,
 )
-from raftify.storage import LmdbStorage, StableStorage, WriteBatch
+from raftify.storage import LmdbStorage, LogReader, StableStorage, WriteBatch
 from raftify.storage.rocksdb import RocksDbStorage
 from raftify.testing import CrashSafeStorageSuite, DurableStorageSuite
 from raftify.testing.storage_suite.base import contents
@@ -35,6 +35,8 @@ class TestRocksDbStorage(CrashSafeStorageSuite):
     def examine(self, directory: Path) -> None:
         names = {path.name for path in (directory / "snapshots").iterdir()}
         assert len(names) <= 1, "files of dead snapshots were left"
+        with LogReader.open(directory) as reader:
+            assert list(reader.verify()) == []
 
 
 class TestRocksDbStorageWithoutCache(DurableStorageSuite):

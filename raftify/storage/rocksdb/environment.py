@@ -34,8 +34,10 @@ class RocksEnvironment:
     nothing more is written until then.
     """
 
-    def __init__(self, path: Path, *, create: bool) -> None:
-        """Open the database in the directory `path`."""
+    def __init__(
+        self, path: Path, *, create: bool = False, readonly_at: Path | None = None
+    ) -> None:
+        """Open the database in the directory `path`; to be read only, the links to its files."""
         self.path = path
         self.log_db = _LOG_PREFIX
         self.meta_db = _META_PREFIX
@@ -45,7 +47,15 @@ class RocksEnvironment:
         self._synced = rocksdict.WriteOptions()
         self._synced.sync = True
         with self._translated("open"):
-            self._db = rocksdict.Rdict(str(path), _options(create=create))
+            self._db = rocksdict.Rdict(
+                str(path if readonly_at is None else readonly_at),
+                _options(create=create),
+                access_type=(
+                    rocksdict.AccessType.read_write()
+                    if readonly_at is None
+                    else rocksdict.AccessType.read_only()
+                ),
+            )
             self._txn_id, self._runs = self._read_counts()
 
     def _read_counts(self) -> tuple[int, int]:
