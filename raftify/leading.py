@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from raftify.errors import NodeStopped, RaftifyError
+from raftify.node.endings import uninterrupted
 from raftify.node.raft_node import RaftNode
 
 #: Called with the term in which this node leads. A coroutine runs as a task of its own.
@@ -74,10 +75,14 @@ class LeaderWork:
         try:
             await self._node.state.wait_for(lambda: not self._leads(term))
         finally:
-            working.cancel()
-            await asyncio.wait([working])
-            if self._stop is not None:
-                await self._call(self._stop, term)
+            # The end of the node, or `close`, may come while this is under way already.
+            await uninterrupted(self._wind_up(working, term))
+
+    async def _wind_up(self, working: asyncio.Task[None], term: int) -> None:
+        working.cancel()
+        await asyncio.wait([working])
+        if self._stop is not None:
+            await self._call(self._stop, term)
 
     async def _call(self, callback: LeaderCallback, term: int) -> None:
         try:

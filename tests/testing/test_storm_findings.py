@@ -6,6 +6,8 @@ import asyncio
 import logging
 from contextlib import suppress
 
+import pytest
+
 from raftify.config import Config
 from raftify.core.types import ConfState
 from raftify.errors import NodeRemoved, RaftifyError
@@ -135,5 +137,42 @@ def test_a_member_has_the_same_membership_before_and_after_a_restart() -> None:
         await cluster.converge()
         seen = [node.raft.get_peers() for node in (first, second, learner)]
         assert dict(seen[0]) == dict(seen[1]) == dict(seen[2])
+
+    simulate(scenario, machine=Store, config=Config(), timeout=120)
+
+
+@pytest.mark.parametrize("how", ["quit", "close", "demoted before"])
+def test_leader_work_is_stopped_however_it_ends(how: str) -> None:
+    """Storms 7100 to 7117: `stop` was not called, or was cancelled, where the end of the node came
+    while the work was being cancelled already, as it is at each `quit` of a leader."""
+    told: list[str] = []
+
+    async def start(term: int) -> None:
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            await asyncio.sleep(0.1)
+            told.append("put away")
+
+    async def stop(term: int) -> None:
+        told.append("stop")
+        await asyncio.sleep(0.1)
+        told.append("stopped")
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        (node,) = await cluster.start(1)
+        assert node.process is not None
+        assert node.facade is not None
+        work = node.process.run(node.facade.on_leader_change, start, stop)
+        await asyncio.sleep(1)
+        if how == "close":
+            closing = [asyncio.create_task(node.call(lambda _: work.close())) for _ in range(2)]
+            await asyncio.gather(*closing)
+        elif how == "demoted before":
+            node.raft.switches.elect = False
+            await node.raft.demote()
+            await asyncio.sleep(0.15)
+        await node.stop()
+        assert told == ["put away", "stop", "stopped"]
 
     simulate(scenario, machine=Store, config=Config(), timeout=120)
