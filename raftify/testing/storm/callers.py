@@ -86,6 +86,8 @@ class Caller:
         # A leader may ask for its own term only; who asks may give up before the answer.
         fenced = node.raft.is_leader() and not steadfast and self.random.random() < 0.2
         term = node.runtime.state.term if fenced else None
+        if term is not None:
+            self.scene.fence(data, term)
         patience = timeout + GRACE
         if not steadfast and self.random.random() < 0.05:
             patience = self.random.uniform(0, 0.2)

@@ -29,6 +29,7 @@ class StormReport:
     faults: Counter[str] = field(default_factory=Counter)
     packets: Counter[str] = field(default_factory=Counter)
     ends: Counter[str] = field(default_factory=Counter)
+    looks: Counter[str] = field(default_factory=Counter)
     unavailable: float = 0.0
     worst_gap: float = 0.0
     recovery: float = 0.0
@@ -65,11 +66,13 @@ def summary(reports: list[StormReport]) -> str:
     packets: Counter[str] = Counter()
     operations: Counter[str] = Counter()
     ends: Counter[str] = Counter()
+    looks: Counter[str] = Counter()
     for report in reports:
         faults.update(report.faults)
         packets.update(report.packets)
         operations.update(report.operations)
         ends.update(report.ends)
+        looks.update(report.looks)
     failed = [str(report.seed) for report in reports if report.error]
     hours = sum(report.seconds for report in reports) / 3600
     cpu = sum(report.cpu_seconds for report in reports)
@@ -80,6 +83,7 @@ def summary(reports: list[StormReport]) -> str:
         f"{len(reports)} seeds, {hours:.2f} simulated hours in {cpu:.0f} s of processor time",
         f"operations: {_listed(operations)}",
         f"faults: {_listed(faults)}",
+        f"looked at: {_listed(looks)}",
         f"packets: {_listed(packets)}",
         f"nodes that ended by themselves: {_listed(ends)}",
         f"unavailable {sum(r.unavailable for r in reports):.0f} s in all, worst gap {worst:.1f} s",

@@ -79,11 +79,15 @@ class Scene:
     faults: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
     ends: Counter[str] = field(default_factory=Counter)
+    #: What was looked at by those who ask for nothing, and what came of it.
+    looks: Counter[str] = field(default_factory=Counter)
     machines: dict[str, Machine] = field(default_factory=dict)
     #: When an operation was answered with success, in virtual time.
     successes: list[float] = field(default_factory=list)
     #: What was proposed, by its number.
     writes: list[tuple[int, Call]] = field(default_factory=list)
+    #: What was proposed for one term only, with that term.
+    fences: dict[bytes, int] = field(default_factory=dict)
     #: The membership may change until then by a change whose outcome nobody knows.
     unsettled_until: float = 0.0
     _numbers: int = 0
@@ -96,6 +100,11 @@ class Scene:
         """Return a number that no operation had before."""
         self._numbers += 1
         return self._numbers
+
+    def fence(self, data: bytes, term: int) -> None:
+        """Note that `data` may become an entry of `term` only, where all writes differ."""
+        if type(self.workload).applied is not Workload.applied:
+            self.fences[data] = term
 
     def machine(self, node: SimulatedNode) -> Machine:
         """Return what is known of `node`."""

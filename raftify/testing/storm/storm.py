@@ -27,10 +27,12 @@ from raftify.testing.storm.members import Operator
 from raftify.testing.storm.mishaps import Mishaps
 from raftify.testing.storm.network_faults import NETWORK_FAULTS
 from raftify.testing.storm.node_faults import NODE_FAULTS
+from raftify.testing.storm.offices import Offices
 from raftify.testing.storm.plan import Plan, draw_config, draw_plan
 from raftify.testing.storm.report import StormReport
 from raftify.testing.storm.requests import REQUESTS, politely
 from raftify.testing.storm.scene import Scene, StormFailed, patient
+from raftify.testing.storm.spectator import Spectator
 from raftify.testing.storm.store import StoreWorkload
 from raftify.testing.storm.witness import Witness
 from raftify.testing.storm.workload import Workload
@@ -122,10 +124,13 @@ class Storm:
         )
         await found(scene)
         began = cluster.now
+        offices = Offices(scene)
+        minding = asyncio.create_task(offices.run(), name="offices")
         keeper = asyncio.create_task(Keeper(scene).run(), name="keeper")
         callers = [Caller(scene, f"client {at}") for at in range(1, self.plan.clients + 1)]
         callers.append(Witness(scene, "witness"))
         calling = [asyncio.create_task(caller.run()) for caller in callers]
+        calling.append(asyncio.create_task(Spectator(scene, "spectator").run()))
         operator = Operator(scene)
         operating = asyncio.create_task(operator.run(), name="operator")
         if self._groups:
@@ -140,8 +145,10 @@ class Storm:
         await operator.finish(RECOVERY)
         members = await self._come_to_rest(scene)
         self.report.recovery = cluster.now - ended
+        await offices.demand_at_work(RECOVERY)
         await self._check(scene, callers[0], members)
         keeper.cancel()
+        minding.cancel()
         self._note(scene, began, ended)
         for node in cluster.running():
             await node.stop()
@@ -225,6 +232,7 @@ class Storm:
         report = self.report
         report.operations, report.faults = scene.outcomes, scene.faults
         report.packets, report.ends = Counter(scene.cluster.network.counts), scene.ends
+        report.looks = scene.looks
         report.note_gaps(began, ended, scene.successes)
 
 
