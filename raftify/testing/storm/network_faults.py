@@ -52,9 +52,12 @@ async def isolate(scene: Scene, random: Random) -> None:
 
 
 async def split(scene: Scene, random: Random) -> None:
-    """Two groups do not reach each other."""
-    names = _names(scene)
+    """Two groups do not reach each other; the leader is often in the smaller one."""
+    names, leader = _names(scene), scene.a_leader()
     group = set(random.sample(names, random.randint(1, max(len(names) // 2, 1))))
+    if leader is not None and leader.name not in group and random.random() < 0.5:
+        group.remove(min(group))
+        group.add(leader.name)
     pairs = [(one, two) for one in names for two in names if (one in group) != (two in group)]
     await _cut_for(scene, pairs, random.uniform(0.5, 10))
 
