@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
-from raftify.client.arguments import seconds
+from raftify.client.arguments import flag, seconds
 from raftify.core.types import ConfChangeSingle, ConfChangeType, ConfChangeV2
-from raftify.errors import NodeStopped, OutcomeUnknown, PendingConfChange, RaftifyError
+from raftify.errors import NodeStopped, OutcomeUnknown, PendingConfChange
+from raftify.node.handing_over import hand_over
 from raftify.node.raft_node import RaftNode
 
 
-async def leave(node: RaftNode, *, timeout: float | None) -> None:
+async def leave(node: RaftNode, *, timeout: float | None, force: bool) -> None:
     """See `Raft.leave`."""
+    flag("force", force)
     timeout = seconds(timeout, node.config.conf_change_request_timeout)
     deadline = asyncio.get_running_loop().time() + timeout
     node.leaving = True
     try:
-        await _be_removed(node, deadline)
+        await _be_removed(node, deadline, force=force)
     except BaseException:
         node.leaving = False
         raise
-    await node.quit()
+    await node.quit(handover=False)
 
 
-async def _be_removed(node: RaftNode, deadline: float) -> None:
+async def _be_removed(node: RaftNode, deadline: float, *, force: bool) -> None:
     loop = asyncio.get_running_loop()
     single = ConfChangeSingle(ConfChangeType.REMOVE_NODE, node.state.node_id)
     change = ConfChangeV2(changes=(single,))
     while True:
         try:
-            await _hand_over(node, deadline)
+            # A leader that removes itself is gone before the others are sure to know; of two voters
+            # the one that is left could then not be elected (etcd#10563).
+            left = max(deadline - loop.time(), 0)
+            await hand_over(node.state, node.api, node.config, timeout=left)
             await node.leader.call(
-                lambda leader, left: leader.change_config(change, timeout=left),
+                lambda leader, left: leader.change_config(change, timeout=left, force=force),
                 timeout=max(deadline - loop.time(), 0),
                 what=f"the removal of node {node.state.node_id}",
             )
@@ -48,23 +52,3 @@ async def _be_removed(node: RaftNode, deadline: float) -> None:
             return
         else:
             return
-
-
-async def _hand_over(node: RaftNode, deadline: float) -> None:
-    """Let another voter lead, if this node does and one can.
-
-    A leader that removes itself is gone before the others are sure to know; of two voters the one
-    that is left could then not be elected (etcd#10563). Nor does anyone have to wait for an
-    election.
-    """
-    state, loop = node.state, asyncio.get_running_loop()
-    if not state.is_leader:
-        return
-    matched = node.api.matched_voters()
-    if matched:
-        best = max(matched, key=lambda node_id: matched[node_id])
-        # The core gives a transfer up after one election timeout.
-        patience = 2 * node.config.raft_config.election_tick * node.config.tick_interval
-        left = max(deadline - loop.time(), 0)
-        with suppress(RaftifyError):
-            await node.api.transfer_leader(best, timeout=min(left, patience))

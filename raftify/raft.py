@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self, cast
 
 from raftify import joining, leaving
+from raftify.client.arguments import flag
 from raftify.config import Config
 from raftify.errors import (
     ConfigError,
@@ -168,23 +169,34 @@ class Raft(Log, Members, Leadership, Operation[Machine_co]):
         await self.quit()
         await self._task
 
-    async def quit(self) -> None:
+    async def quit(self, *, handover: bool = True) -> None:
         """Stop this node. It stays a member, and a later `bootstrap` on its store resumes.
 
-        Returns once port, threads and store are released. What still waits fails with NodeStopped.
-        """
-        await self._node.quit()
+        A leader hands its office to the voter that has most of the log first, which takes it some
+        round trips, two election timeouts at most. Where there is nobody to take it, it stops at
+        once. Returns once port, threads and store are released; what still waits fails with
+        NodeStopped. If this call is cancelled the node stops all the same.
 
-    async def leave(self, *, timeout: float | None = None) -> None:
+        Args:
+            handover: False: stop at once, and leave it to the others to notice.
+        """
+        flag("handover", handover)
+        await self._node.quit(handover=handover)
+
+    async def leave(self, *, timeout: float | None = None, force: bool = False) -> None:
         """Remove this node from its cluster, then stop it. Its id is never used again.
 
         A leader hands its office over first. While another change is under way it waits its turn.
 
+        Args:
+            force: also if too few of the voters left are there to commit anything.
+
         Raises:
-            ConfChangeRejected: it is the last voter; use `quit`.
+            ConfChangeRejected: it is the last voter; use `quit`. Or it was refused for the reason
+                that `force` is for.
             NoLeader: nobody could carry it out within `timeout` seconds; the node goes on.
         """
-        await leaving.leave(self._node, timeout=timeout)
+        await leaving.leave(self._node, timeout=timeout, force=force)
 
     # -- joining ----------------------------------------------------------------------------
 

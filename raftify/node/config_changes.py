@@ -73,14 +73,19 @@ def _check_joiner(node_id: int, peer: Peer | None, membership: Membership) -> No
         )
 
 
-def _check_voters_left(change: ConfChangeV2, membership: Membership) -> None:
+def voters_after(change: ConfChangeV2, membership: Membership) -> set[int]:
+    """Return who votes once `change` is in force, and a joint configuration left."""
     voters = set(membership.conf_state.voters)
     for single in change.changes:
         if single.change_type is ConfChangeType.ADD_NODE:
             voters.add(single.node_id)
         else:
             voters.discard(single.node_id)
-    if not voters:
+    return voters
+
+
+def _check_voters_left(change: ConfChangeV2, membership: Membership) -> None:
+    if not voters_after(change, membership):
         raise ConfChangeRejected(
             "the change would leave no voter: add one in the same change; to stop the last node "
             "of a cluster use `quit`"

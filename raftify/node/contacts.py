@@ -23,6 +23,10 @@ class Contacts:
         heard = self._heard.get(node_id)
         return None if heard is None else now - heard
 
+    def missed_for(self, node_id: int, now: float) -> float:
+        """Return for how many seconds `node_id` was not heard of while this node led."""
+        return now - max(self._heard.get(node_id, self._in_office_since), self._in_office_since)
+
     def silent_in_office(self, node_id: int, now: float) -> float | None:
         """The same, but None as well if it was not heard of since this node came to lead."""
         heard = self._heard.get(node_id)

@@ -10,7 +10,6 @@ from typing import Final
 from raftify.config import Config
 from raftify.core.raw_node import RawNode
 from raftify.core.types import (
-    ConfChangeType,
     ConfChangeV2,
     Entry,
     Message,
@@ -27,6 +26,7 @@ from raftify.errors import (
     SnapshotTemporarilyUnavailable,
 )
 from raftify.node.applier import EMPTY_PROPOSAL
+from raftify.node.changes_refused import check_promoted, check_quorum_left
 from raftify.node.config_changes import prepare
 from raftify.node.core_calls import CoreCalls
 from raftify.node.core_task import CoreTask
@@ -127,7 +127,7 @@ class LocalApi:
     ) -> Membership:
         def propose(future: asyncio.Future[Membership], deadline: float) -> None:
             if not force:
-                self._check_promoted(change)
+                self._check_unforced(change)
             self._propose_change(change, future, deadline)
 
         loop = asyncio.get_running_loop()
@@ -144,22 +144,20 @@ class LocalApi:
             what="the new leader's first commit",
         )
 
-    def _check_promoted(self, change: ConfChangeV2) -> None:
-        """Refuse to make a voter of a learner that lags: commits would have to wait for it."""
-        raft, limit = self._raw.raft, self._config.learner_max_lag
-        learners = self._core.delivery.membership.conf_state.learners
-        for single in change.changes:
-            progress = raft.tracker.progress.get(single.node_id)
-            added = single.change_type is ConfChangeType.ADD_NODE
-            if not added or single.node_id not in learners or progress is None:
-                continue
-            lag = raft.raft_log.committed - progress.matched
-            if lag > limit:
-                raise ConfChangeRejected(
-                    f"learner {single.node_id} is {lag} entries behind, more than "
-                    f"Config.learner_max_lag ({limit}): wait until it has caught up "
-                    "(add_learner does), or force it"
-                )
+    def _check_unforced(self, change: ConfChangeV2) -> None:
+        """Refuse what would leave the cluster waiting; see `changes_refused`."""
+        membership = self._core.delivery.membership
+        check_promoted(change, membership, self._raw, max_lag=self._config.learner_max_lag)
+        check_quorum_left(change, membership, self._is_silent)
+
+    def _is_silent(self, node_id: int) -> bool:
+        """Say, at a leader, whether a member was not heard of for an election timeout."""
+        patience = self._config.raft_config.election_tick * self._config.tick_interval
+        now = asyncio.get_running_loop().time()
+        return (
+            node_id != self._state.node_id
+            and self._core.contacts.missed_for(node_id, now) > patience
+        )
 
     async def await_caught_up(self, node_id: int, *, timeout: float) -> int:
         """Return where member `node_id` is once it has all that was committed at the call.
@@ -287,10 +285,14 @@ class LocalApi:
         await transfer_leader(self._state, self._raw, self._calls, to, timeout=timeout)
 
     def matched_voters(self) -> dict[int, int]:
-        """Return, at a leader, up to where each other voter's log is known to match."""
+        """Return, at a leader, up to where the log of each other voter that is there matches."""
         voters, own = self._state.membership.conf_state.voters, self._state.node_id
         progress = self._raw.status().progress
-        return {i: p.matched for i, p in progress.items() if i in voters and i != own}
+        return {
+            i: p.matched
+            for i, p in progress.items()
+            if i in voters and i != own and not self._is_silent(i)
+        }
 
     async def create_snapshot(self, *, timeout: float) -> int:
         loop, state = asyncio.get_running_loop(), self._state

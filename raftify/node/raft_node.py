@@ -10,15 +10,17 @@ from random import Random
 from typing import Any, Generic
 
 from raftify.config import Config
-from raftify.core.raw_node import RawNode, SnapshotStatus
-from raftify.core.types import INVALID_ID, Entry, Role, Snapshot
-from raftify.errors import ConfigError, NodeRemoved, NodeStopped, RaftifyError
+from raftify.core.raw_node import RawNode
+from raftify.core.types import INVALID_ID, Role
+from raftify.errors import ConfigError, NodeRemoved, NodeStopped, RaftifyError, StorageError
 from raftify.node.applier import Applier
 from raftify.node.background import Background
 from raftify.node.core_storage import CoreStorage
 from raftify.node.core_task import CoreTask
 from raftify.node.endings import close_workers, settle, uninterrupted
+from raftify.node.feedback import Feedback
 from raftify.node.founding import release_store, waits_for_nobody
+from raftify.node.handing_over import hand_over_before_end
 from raftify.node.inbox import Inbox
 from raftify.node.leader_calls import LeaderCalls
 from raftify.node.local_api import LocalApi
@@ -26,11 +28,13 @@ from raftify.node.local_state import LocalState, RunningState
 from raftify.node.metrics import Gauge
 from raftify.node.peer_endpoint import PeerEndpoint
 from raftify.node.persister import Persister
+from raftify.node.place_watch import watch_place
 from raftify.node.report import describe_node
 from raftify.node.snapshotter import Snapshotter
 from raftify.node.standing import Standing, is_forgotten
 from raftify.node.state_machine_runner import StateMachineRunner
 from raftify.node.switches import Switches
+from raftify.node.ticker import tick_for_ever
 from raftify.node.whereabouts import Whereabouts
 from raftify.node.worker import ThreadWorker, Worker
 from raftify.state_machine import Machine_co
@@ -81,7 +85,15 @@ class RaftNode(Generic[Machine_co]):
             ThreadWorker("raftify-state-machine"),
             ThreadWorker("raftify-snapshot"),
         )
-        core_storage = CoreStorage(storage, self._on_snapshot_missing)
+        self._inbox = Inbox(config.inbox_limit)
+        self._feedback = self._make_feedback(
+            state=self.state,
+            inbox=self._inbox,
+            storage=storage,
+            storage_worker=self._storage_worker,
+            background=self.background,
+        )
+        core_storage = CoreStorage(storage, self._feedback.on_snapshot_missing)
         self._raw = RawNode(
             replace(
                 config.raft_config,
@@ -94,9 +106,11 @@ class RaftNode(Generic[Machine_co]):
             core_storage,
             random=random,
         )
-        self._inbox = Inbox(config.inbox_limit)
         self._build_core_and_its_workers(core_storage)
         self._build_doors()
+
+    def _make_feedback(self, **parts: Any) -> Feedback:
+        return Feedback(**parts)
 
     def _build_core_and_its_workers(self, core_storage: CoreStorage) -> None:
         self._core = CoreTask(
@@ -112,7 +126,9 @@ class RaftNode(Generic[Machine_co]):
         )
         self.runner = StateMachineRunner(self.state_machine, self._machine_worker, self._writer)
         self._persister = Persister(self.storage, self._storage_worker, self._core.on_persisted)
-        self._applier = Applier(self.storage, self.runner, self._on_applied, self._on_restored)
+        self._applier = Applier(
+            self.storage, self.runner, self._feedback.on_applied, self._feedback.on_restored
+        )
         self._core.attach(self._persister, self._applier)
         self._snapshotter = Snapshotter(
             config=self.config,
@@ -121,13 +137,18 @@ class RaftNode(Generic[Machine_co]):
             runner=self.runner,
             storage_worker=self._storage_worker,
             writer=self._writer,
-            on_saved=self._on_snapshot_saved,
+            on_saved=self._feedback.on_snapshot_saved,
             logger=self.logger,
         )
+        self._feedback.attach(self._raw, self._core.intake, self._snapshotter)
 
     def _build_doors(self) -> None:
         self.gauge = Gauge(
-            state=self.state, raw=self._raw, storage=self.storage, contacts=self._core.contacts
+            config=self.config,
+            state=self.state,
+            raw=self._raw,
+            storage=self.storage,
+            contacts=self._core.contacts,
         )
         self.api = LocalApi(
             config=self.config,
@@ -185,13 +206,20 @@ class RaftNode(Generic[Machine_co]):
         finally:
             await uninterrupted(self._end())
 
-    async def quit(self) -> None:
-        """Stop this node; the cluster keeps it as a member. Returns once all is released."""
+    async def quit(self, *, handover: bool = True) -> None:
+        """Stop this node; the cluster keeps it as a member. Returns once all is released.
+
+        A leader lets another voter take over first, unless told otherwise.
+        """
         self.state.check_loop()
         if self.state.running is RunningState.NEW:
             self._quit_before_run = True
             await uninterrupted(self._end())
-        self._stop.set()
+        try:
+            if handover and self.state.running is RunningState.RUNNING:
+                await hand_over_before_end(self.state, self.api, self.config)
+        finally:
+            self._stop.set()
         await self._finished.wait()
 
     @property
@@ -225,8 +253,8 @@ class RaftNode(Generic[Machine_co]):
             storage=self.storage,
             inbox=self._inbox,
             report_unreachable=self._raw.report_unreachable,
-            report_snapshot=self._report_snapshot,
-            on_met=self._on_met,
+            report_snapshot=self._feedback.report_snapshot,
+            on_met=self._feedback.on_met,
             whereabouts=self.whereabouts,
             on_refused=self._on_refused,
             is_leaving=lambda: self.leaving,
@@ -239,13 +267,17 @@ class RaftNode(Generic[Machine_co]):
             self._core.campaign_soon()
 
     async def _watch_tasks(self) -> None:
+        ticked = (self._inbox.put_tick, self._snapshotter.on_tick, self._standing.on_tick)
         work: dict[str, Coroutine[object, object, None]] = {
             "core": self._core.run(),
             "storage": self._persister.run(),
             "applier": self._applier.run(),
             "snapshotter": self._snapshotter.run(),
-            "ticker": self._tick(),
+            "ticker": tick_for_ever(self.config.tick_interval, ticked),
         }
+        check = self.storage.place_check()
+        if check is not None:
+            work["place"] = watch_place(check, self._storage_worker)
         name = f"raftify-{self.state.node_id}"
         tasks = [asyncio.create_task(c, name=f"{name}-{n}") for n, c in work.items()]
         stop = asyncio.create_task(self._stop.wait(), name=f"{name}-stop")
@@ -322,57 +354,15 @@ class RaftNode(Generic[Machine_co]):
         if late:
             self.logger.warning("the state machine did not return before the node stopped")
         self._last_report = self.report()
-        self.storage.close()
-        release_store(self.storage)
-
-    async def _tick(self) -> None:
-        loop, interval = asyncio.get_running_loop(), self.config.tick_interval
-        due = loop.time() + interval
-        while True:
-            await asyncio.sleep(max(due - loop.time(), 0))
-            self._inbox.put_tick()
-            self._snapshotter.on_tick()
-            self._standing.on_tick()
-            # After a pause of the process ticks are not made up for: they would all be one moment.
-            due = max(due + interval, loop.time())
-
-    # -- word from the parts ----------------------------------------------------------------
-
-    def _on_applied(self, entries: Sequence[Entry], results: Sequence[bytes]) -> None:
-        self.state.applied = entries[-1].index
-        waiters = self._core.intake.proposals
-        if len(waiters):
-            for entry, result in zip(entries, results, strict=True):
-                future = waiters.take(term=entry.term, index=entry.index)
-                if future is not None:
-                    future.set_result(result)
-        self._snapshotter.count(entries)
-        self.state.notify()
-
-    def _on_restored(self, snapshot: Snapshot) -> None:
-        self.state.applied = snapshot.metadata.index
-        self.state.notify()
-
-    def _on_snapshot_missing(self, index: int, _to: int) -> None:
-        # A follower refuses a snapshot whose configuration it is not part of, so the one to send
-        # must be as new as the membership that has it.
-        self._snapshotter.want(max(index, self.state.membership.index))
-
-    def _on_snapshot_saved(self, _snapshot: Snapshot) -> None:
-        # Whoever waits for it is asked at once instead of at the next heartbeat.
-        if self.state.is_leader:
-            self._inbox.put_call(self._raw.ping)
-        self.state.notify()
-
-    def _report_snapshot(self, node_id: int, success: bool) -> None:  # noqa: FBT001 - a callback
-        status = SnapshotStatus.FINISH if success else SnapshotStatus.FAILURE
-        self._raw.report_snapshot(node_id, status)
-
-    def _on_met(self, node_id: int, incarnation: str) -> None:
-        self.background.keep(
-            self._storage_worker.run(self.storage.remember_incarnation, node_id, incarnation),
-            "remember whom it met",
-        )
+        try:
+            self.storage.close()
+        except StorageError as error:
+            # Of a node that ends because of its disk this is no news.
+            if self.state.failure is None:
+                raise
+            self.logger.warning("the store did not close: %s", error)
+        finally:
+            release_store(self.storage)
 
     def _on_refused(self, error: RaftifyError) -> None:
         if self.leaving and isinstance(error, NodeRemoved):

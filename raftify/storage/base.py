@@ -8,7 +8,7 @@ thread, one call at a time.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -119,6 +119,14 @@ class StableStorage(ABC):
     @abstractmethod
     def known_incarnations(self) -> dict[int, str]:
         """Return the incarnation that each peer was first met with."""
+
+    def place_check(self) -> Callable[[], None] | None:
+        """Return what raises StorageError once the files are not where they were opened any more.
+
+        A node calls it every few seconds, on the storage thread. None, where there are no files
+        that somebody could take away.
+        """
+        return None
 
     # -- writes, from the storage thread ----------------------------------------------------
 

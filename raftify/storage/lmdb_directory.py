@@ -15,6 +15,7 @@ from raftify.storage.lmdb_environment import DATA_FILE, LmdbEnvironment
 from raftify.storage.lmdb_pages import check_pages
 from raftify.storage.log_state import decode_descriptor
 from raftify.storage.medium import Environment, Lock
+from raftify.storage.place import Place
 from raftify.storage.snapshot_files import FINISHED_SUFFIX, SnapshotFiles
 
 LOCK_FILE: Final = "LOCK"
@@ -34,6 +35,8 @@ class LogDirectory:
     environment: Environment
     contents: records.Contents
     files: SnapshotFiles
+    #: Where files on a real disk were when they were opened.
+    place: Place | None = None
 
     @classmethod
     def open(cls, path: Path, map_size: int) -> LogDirectory:
@@ -70,22 +73,27 @@ class LogDirectory:
         environment = LmdbEnvironment(data_file, map_size=map_size)
         try:
             environment.open_databases(create=False)
-            return cls.over(
-                path, lock, environment, SnapshotFiles(DiskFolder(path / SNAPSHOT_DIRECTORY))
-            )
+            files = SnapshotFiles(DiskFolder(path / SNAPSHOT_DIRECTORY))
+            place = Place.of(path, path / LOCK_FILE, data_file)
+            return cls.over(path, lock, environment, files, place)
         except BaseException:
             environment.close()
             raise
 
     @classmethod
     def over(
-        cls, path: Path, lock: Lock, environment: Environment, files: SnapshotFiles
+        cls,
+        path: Path,
+        lock: Lock,
+        environment: Environment,
+        files: SnapshotFiles,
+        place: Place | None = None,
     ) -> LogDirectory:
         """Read and check what is there; `path` names it in messages."""
         with environment.reading() as txn:
             contents = records.read_contents(environment, txn)
         files.open(decode_descriptor(contents.state.snapshot))
-        return cls(path, lock, environment, contents, files)
+        return cls(path, lock, environment, contents, files, place)
 
 
 def _make_directories(path: Path) -> None:

@@ -79,6 +79,7 @@ class RecordStorage(StableStorage):
         self._lock = directory.lock
         self._env = directory.environment
         self._files = directory.files
+        self._place = directory.place
         self._logger = logger
         self._cache_bytes = config.entry_cache_bytes
         self._writing = threading.Lock()
@@ -173,6 +174,9 @@ class RecordStorage(StableStorage):
         self._current()
         return dict(self._incarnations)
 
+    def place_check(self) -> Callable[[], None] | None:
+        return None if self._place is None else self._place.check
+
     # -- writes -----------------------------------------------------------------------------
 
     def initialize(self, identity: StoreIdentity, membership: Membership) -> None:
@@ -256,8 +260,10 @@ class RecordStorage(StableStorage):
             with self._shown:
                 self._view = None
                 self._shown.notify_all()
-            self._env.close()
-            self._lock.release()
+            try:
+                self._env.close()
+            finally:
+                self._lock.release()
 
     # -- within -----------------------------------------------------------------------------
 

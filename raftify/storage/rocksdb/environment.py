@@ -121,7 +121,7 @@ class RocksEnvironment:
 
     def close(self) -> None:
         """Close it, once a read under way on another thread has ended."""
-        with self._reading:
+        with self._reading, self._translated("close"):
             self._db.close()
 
     @contextlib.contextmanager

@@ -11,6 +11,7 @@ from raftify.config import Config
 from raftify.storage import lmdb_records as records
 from raftify.storage.disk_folder import DiskFolder, sync_directory
 from raftify.storage.lmdb_directory import (
+    LOCK_FILE,
     NEW_SUFFIX,
     ROCKSDB_NAME,
     SNAPSHOT_DIRECTORY,
@@ -18,6 +19,7 @@ from raftify.storage.lmdb_directory import (
     check_empty,
 )
 from raftify.storage.medium import Lock
+from raftify.storage.place import Place
 from raftify.storage.record_storage import RecordStorage
 from raftify.storage.rocksdb.environment import RocksEnvironment
 from raftify.storage.snapshot_files import SnapshotFiles
@@ -62,7 +64,10 @@ def _open_locked(path: Path, lock: Lock) -> LogDirectory:
     environment = RocksEnvironment(place, create=False)
     try:
         files = SnapshotFiles(DiskFolder(path / SNAPSHOT_DIRECTORY))
-        return LogDirectory.over(path, lock, environment, files)
+        # Not the files in it: RocksDB replaces them.
+        return LogDirectory.over(
+            path, lock, environment, files, Place.of(path, path / LOCK_FILE, place)
+        )
     except BaseException:
         environment.close()
         raise

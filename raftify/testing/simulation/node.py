@@ -9,8 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from raftify.config import Config
-from raftify.core.raft_core import RaftCore
-from raftify.core.types import Entry, Message, Snapshot
+from raftify.core.types import Entry, Message
 from raftify.errors import NodeStopped, OutcomeUnknown, RaftifyError
 from raftify.node.founding import prepare_store
 from raftify.node.raft_node import RaftNode
@@ -22,6 +21,7 @@ from raftify.testing.simulation.network import Host
 from raftify.testing.simulation.process import Process
 from raftify.testing.simulation.transport import SimulatedTransport
 from raftify.testing.simulation.view import Door, View
+from raftify.testing.simulation.watched_node import WatchedNode
 from raftify.testing.simulation.worker import Pace, SimulatedWorker
 
 if TYPE_CHECKING:
@@ -31,32 +31,6 @@ T = TypeVar("T")
 
 #: How an end by a crash and by `stop` are called.
 CRASH, STOP = "crash", "stop"
-
-
-class WatchedNode(RaftNode[Machine_co]):
-    """The real node, which tells its cluster what its state machine got."""
-
-    def __init__(self, owner: SimulatedNode, **parts: Any) -> None:
-        self._owner = owner
-        super().__init__(**parts)
-
-    @property
-    def core(self) -> RaftCore:
-        return self._raw.raft
-
-    def write_hangs_for(self) -> float:
-        return self._persister.stalled_for(asyncio.get_running_loop().time())
-
-    def silence_of(self, node_id: int) -> float | None:
-        return self._core.contacts.silent_for(node_id, asyncio.get_running_loop().time())
-
-    def _on_applied(self, entries: Sequence[Entry], results: Sequence[bytes]) -> None:
-        self._owner.watch_apply(entries, results)
-        super()._on_applied(entries, results)
-
-    def _on_restored(self, snapshot: Snapshot) -> None:
-        self._owner.watch_restore(snapshot.metadata.index)
-        super()._on_restored(snapshot)
 
 
 class SimulatedNode(Generic[Machine_co]):

@@ -1,0 +1,57 @@
+"""The real node, with a look at what goes into its state machine and its disk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from raftify.core.raft_core import RaftCore
+from raftify.core.types import Entry, Snapshot
+from raftify.node.feedback import Feedback
+from raftify.node.raft_node import RaftNode
+from raftify.state_machine import Machine_co
+
+
+class Owner(Protocol):
+    """Who is told."""
+
+    def watch_apply(self, entries: Sequence[Entry], results: Sequence[bytes]) -> None: ...
+    def watch_restore(self, index: int) -> None: ...
+
+
+class WatchedFeedback(Feedback):
+    """Tells the node's owner what the state machine got."""
+
+    def __init__(self, owner: Owner, **parts: Any) -> None:
+        self._owner = owner
+        super().__init__(**parts)
+
+    def on_applied(self, entries: Sequence[Entry], results: Sequence[bytes]) -> None:
+        self._owner.watch_apply(entries, results)
+        super().on_applied(entries, results)
+
+    def on_restored(self, snapshot: Snapshot) -> None:
+        self._owner.watch_restore(snapshot.metadata.index)
+        super().on_restored(snapshot)
+
+
+class WatchedNode(RaftNode[Machine_co]):
+    """The real node, which tells its cluster what its state machine got."""
+
+    def __init__(self, owner: Owner, **parts: Any) -> None:
+        self._owner = owner
+        super().__init__(**parts)
+
+    @property
+    def core(self) -> RaftCore:
+        return self._raw.raft
+
+    def write_hangs_for(self) -> float:
+        return self._persister.stalled_for(asyncio.get_running_loop().time())
+
+    def silence_of(self, node_id: int) -> float | None:
+        return self._core.contacts.silent_for(node_id, asyncio.get_running_loop().time())
+
+    def _make_feedback(self, **parts: Any) -> Feedback:
+        return WatchedFeedback(self._owner, **parts)
