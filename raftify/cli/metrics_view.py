@@ -48,4 +48,6 @@ def _title(key: str) -> str:
 def _value(key: str, value: object) -> object:
     if key.endswith(_SECONDS) and isinstance(value, int | float):
         return f"{value:.3f} s"
+    if isinstance(value, float):
+        return f"{value:.1f}"
     return value

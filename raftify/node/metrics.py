@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from raftify.config import Config
 from raftify.core.progress import ProgressState
 from raftify.core.raw_node import RawNode
 from raftify.core.types import ConfState, Role
@@ -13,6 +14,7 @@ from raftify.node.contacts import Contacts
 from raftify.node.local_state import LocalState, RunningState
 from raftify.peers import Membership
 from raftify.storage.base import StableStorage
+from raftify.transport.expiry import days_left
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,9 @@ class Metrics:
             been heard of in this term; None elsewhere, and until it was. For watching, not for
             reads: messages take time to arrive. A linearizable read is `Raft.read_index`.
         failure: what the node broke of; empty while it has not.
+        certificate_days_left: days until the first certificate expires that this node needs to be
+            believed: its own, its authority's, or one between. Less than 0: it has. None without
+            TLS.
     """
 
     node_id: int
@@ -64,6 +69,7 @@ class Metrics:
     peers: Mapping[int, PeerMetrics]
     quorum_silent_for: float | None = field(compare=False)
     failure: str = ""
+    certificate_days_left: float | None = field(default=None, compare=False)
 
     @property
     def is_leader(self) -> bool:
@@ -89,8 +95,15 @@ class Gauge:
     """Takes Metrics of one node, also after its end."""
 
     def __init__(
-        self, *, state: LocalState, raw: RawNode, storage: StableStorage, contacts: Contacts
+        self,
+        *,
+        config: Config,
+        state: LocalState,
+        raw: RawNode,
+        storage: StableStorage,
+        contacts: Contacts,
     ) -> None:
+        self._tls = config.tls
         self._state = state
         self._raw = raw
         self._storage = storage
@@ -125,6 +138,7 @@ class Gauge:
             peers=MappingProxyType(self._peers(now) if leads else {}),
             quorum_silent_for=self._quorum_silent_for(now) if leads else None,
             failure=str(state.failure) if state.failure is not None else "",
+            certificate_days_left=days_left(self._tls),
         )
 
     def _peers(self, now: float) -> dict[int, PeerMetrics]:

@@ -86,6 +86,7 @@ def describe_metrics(metrics: Metrics) -> dict[str, object]:
         "purged": metrics.purged,
         "quorum_silent_for": metrics.quorum_silent_for,
         "failure": metrics.failure,
+        "certificate_days_left": metrics.certificate_days_left,
         "membership": describe_membership(metrics.membership),
         "peers": {
             str(peer.node_id): {

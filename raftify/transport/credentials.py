@@ -13,6 +13,7 @@ from typing import Final
 import grpc
 
 from raftify.config import TlsConfig
+from raftify.config.validity import first_expiry
 from raftify.errors import ConfigError
 
 _LOGGER: Final = logging.getLogger("raftify.tls")
@@ -31,6 +32,8 @@ class Pem:
     cert: bytes | None
     key: bytes | None
     version: int
+    #: Seconds since 1970 until which `cert` holds; None if there is none, or it does not tell.
+    expires_at: float | None
 
 
 class CertificateFiles:
@@ -77,6 +80,12 @@ class CertificateFiles:
             assert pem is not None
             return pem
 
+    @property
+    def expires_at(self) -> float | None:
+        """Until when the certificate holds that was read last; None before any was."""
+        pem = self._pem
+        return None if pem is None else pem.expires_at
+
     def faults(self) -> list[str]:
         """Return what is wrong with the files now; looked at anew once a minute, or when they
         were replaced, because it is asked at each failure."""
@@ -96,12 +105,11 @@ class CertificateFiles:
 
     def _read(self, version: int) -> Pem:
         tls = self._tls
-        return Pem(
-            Path(tls.ca_cert).read_bytes(),
-            Path(tls.cert).read_bytes() if tls.cert else None,
-            Path(tls.key).read_bytes() if tls.key else None,
-            version,
-        )
+        authority = Path(tls.ca_cert).read_bytes()
+        cert = Path(tls.cert).read_bytes() if tls.cert else None
+        key = Path(tls.key).read_bytes() if tls.key else None
+        expires_at = None if cert is None else first_expiry(authority, cert)
+        return Pem(authority, cert, key, version, expires_at)
 
 
 @lru_cache(maxsize=128)

@@ -19,6 +19,7 @@ from raftify.errors import AddressInUse, ConfigError, NodeStopped
 from raftify.peers import Peer
 from raftify.transport.channel_options import server_options
 from raftify.transport.credentials import server_credentials
+from raftify.transport.expiry import ExpiryWatch
 from raftify.transport.interface import Handshake, PeerService, RemoteNode, Transport
 from raftify.transport.malformed import RefuseMalformed
 from raftify.transport.peer_stream import PeerStream
@@ -69,6 +70,7 @@ class GrpcTransport(Transport):
         self._remotes: set[GrpcRemoteNode] = set()
         self._retiring: set[asyncio.Task[None]] = set()
         self._stopped = False
+        self._expiry = ExpiryWatch(config.tls, logger) if config.tls is not None else None
         #: The port that is listened at; 0 before `start`.
         self.port = 0
 
@@ -93,6 +95,8 @@ class GrpcTransport(Transport):
         self._server = server
         # Others may have begun tasks meanwhile; gRPC's own are known by their coroutine's name.
         self._serving = {t for t in asyncio.all_tasks() - before if _is_of_a_server(t)}
+        if self._expiry is not None:
+            self._expiry.start()
         self._snapshots = SnapshotSender(
             handshake=handshake,
             config=self._config,
@@ -156,6 +160,8 @@ class GrpcTransport(Transport):
 
     async def stop(self, *, grace: float) -> None:
         self._stopped = True
+        if self._expiry is not None:
+            self._expiry.stop()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + grace
         streams, self._streams = list(self._streams.values()), {}

@@ -24,6 +24,8 @@ class Authority:
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         self._ca = trustme.CA()
+        #: When the first of them was made.
+        self.made = datetime.now(UTC)
         self._ca.cert_pem.write_to_path(str(self.ca_cert))
 
     @property
