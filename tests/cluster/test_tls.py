@@ -96,6 +96,9 @@ async def test_clients_and_tools_need_a_certificate(
             with pytest.raises(CertificateRefused, match="does not hold by ca_cert"):
                 await client.propose(b"three")
         assert list(founder.machine.counts) == ["one"]
+        days_left = founder.raft.metrics().certificate_days_left
+        assert days_left is not None
+        assert 29.9 < days_left < 30
 
         options = ("--ca-cert", authority.ca_cert, "--cert", client_tls.cert, "--key")
         code, out, err = await describe(founder, "--raw", *options, client_tls.key)

@@ -6,9 +6,11 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from raftify.config import Config, TlsConfig
@@ -20,7 +22,11 @@ from raftify.errors import (
     TransportError,
 )
 from raftify.transport import connect
-from raftify.transport.credentials import files_of
+from raftify.transport.credentials import channel_credentials, files_of
+from raftify.transport.handshake import peer_metadata
+from raftify.transport.status import outcome_of, typed_error_in
+from raftify.wire import eraftpb_pb2 as epb
+from raftify.wire import raft_service_pb2 as pb
 from tests.transport.certificates import DAY, HOST, Authority
 from tests.transport.fakes import (
     CLUSTER,
@@ -328,6 +334,29 @@ class TestNames:
             await calling()
         await remote.close()
         assert one.node.calls == []
+
+    @pytest.mark.parametrize("name", ["Messages", "InstallSnapshot", "SendMessage"])
+    @pytest.mark.parametrize("says", [1, 2, 7])
+    async def test_a_client_may_not_do_what_peers_do(
+        self, machines: Machines, authority: Authority, name: str, says: int
+    ) -> None:
+        """Whichever node it says it is: the one it calls, another, one that nobody knows."""
+        one = await machines.start(1, config=Config(tls=named(authority, 1)))
+        client = authority.tls("client", "client")
+        fields: dict[str, Any] = {"from": says, "to": 1, "term": 9}
+        spoken = pb.SendMessageRequest(message=epb.Message(**fields)).SerializeToString()
+        metadata = peer_metadata(replace(handshake_of(says), to_id=1))
+        async with grpc.aio.secure_channel(one.address, channel_credentials(client)) as channel:
+            method: Any = channel.stream_unary(f"/raftify.RaftService/{name}")
+            call = method(iter([spoken]), metadata=metadata, timeout=20)
+            error = await outcome_of(call)
+        assert error is not None
+        refusal = typed_error_in(error)
+        assert type(refusal) is CertificateRefused
+        assert f"says it is node {says}" in str(refusal)
+        assert f"'node-{says}.raft' of that node; its DNS names are: client" in str(refusal)
+        assert not one.node.received
+        assert not one.node.calls
 
     async def test_clients_need_no_name(self, machines: Machines, authority: Authority) -> None:
         one = await machines.start(1, config=Config(tls=named(authority, 1)))
