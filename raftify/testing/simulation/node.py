@@ -201,21 +201,21 @@ class SimulatedNode(Generic[Machine_co]):
             if self.storage.is_open:
                 self.storage.crash_after(-1)
 
-    async def stop(self) -> None:
+    async def stop(self, *, handover: bool = True) -> None:
         """End orderly, as `Raft.quit` does; the node stays a member."""
         if self.running:
             ended = self._ended
             with suppress(OutcomeUnknown):
                 # Its process may be gone before the call has its answer.
-                await self.raft.quit()
+                await self.raft.quit(handover=handover)
             await ended.wait()
 
-    async def leave(self, *, timeout: float | None = None) -> None:
+    async def leave(self, *, timeout: float | None = None, force: bool = False) -> None:
         """Leave the cluster for good, see `Raft.leave`."""
         ended, facade = self._ended, self.facade
         assert facade is not None
         with suppress(OutcomeUnknown):
-            await self.raft.leave(timeout=timeout)
+            await self.raft.leave(timeout=timeout, force=force)
             await ended.wait()
 
     async def ended(self) -> None:
