@@ -6,52 +6,57 @@ Beside the faults that a storm draws one by one: those meet like this once in th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 
 from raftify.core.progress import ProgressState
+from raftify.testing.simulation.network import Conditions
 from raftify.testing.simulation.node import SimulatedNode
 from raftify.testing.storm.requests import burst_at, politely
 from raftify.testing.storm.scene import Scene, patient
 
 Mishap = Callable[[Scene, Random], Awaitable[None]]
 
-_SECONDS = 3.0
+#: How long one request may take, and how long a cluster may be without a leader once all is well.
+_SECONDS, _UNTIL_LED = 3.0, 120.0
 
 
 class Mishaps:
-    """Lets one after the other happen while the storm lasts; a storm has some of them."""
+    """Lets one after the other happen while the storm lasts, and perhaps one more behind it.
 
-    def __init__(self, scene: Scene) -> None:
+    A storm has some of `kinds`, by default of all there are.
+    """
+
+    def __init__(self, scene: Scene, kinds: Sequence[Mishap] | None = None) -> None:
         self.scene = scene
         self.random = Random(f"{scene.plan.seed}/mishaps")
-        self._kinds = [kind for kind in ALL if self.random.random() < 0.6]
+        kinds = ALL if kinds is None else kinds
+        self._kinds = [kind for kind in kinds if self.random.random() < 0.6]
 
     async def run(self) -> None:
         """Go on until the storm is over."""
         scene, random = self.scene, self.random
-        while self._kinds and not scene.over:
+        while not scene.over:
             await patient(scene, random.expovariate(1 / (2 + 3 * scene.plan.fault_pause)))
             if not scene.over:
-                mishap = random.choice(self._kinds)
-                scene.count(f"mishap: {mishap.__name__.replace('_', ' ')}")
-                await politely(scene, mishap, random)
+                await self._one()
 
+    async def last(self) -> bool:
+        """Let one happen when all else is well: nothing that comes behind mends it by accident.
 
-def _links(scene: Scene, node: SimulatedNode, *, inwards: bool) -> list[tuple[str, str]]:
-    """Return all ways out of `node`, and with `inwards` those into it as well."""
-    others = [other.name for other in scene.cluster.nodes.values() if other is not node]
-    ways = [(node.name, other) for other in others]
-    return ways + [(other, node.name) for other in others] if inwards else ways
+        Returns whether one did.
+        """
+        if not self._kinds or self.random.random() < 0.4:
+            return False
+        await self.scene.cluster.leader(_UNTIL_LED)
+        await self._one()
+        return True
 
-
-async def _cut_off(scene: Scene, ways: list[tuple[str, str]], seconds: float) -> None:
-    network = scene.cluster.network
-    for source, target in ways:
-        network.cut(source, target)
-    await patient(scene, seconds)
-    for source, target in ways:
-        network.mend(source, target)
+    async def _one(self) -> None:
+        if self._kinds:
+            mishap = self.random.choice(self._kinds)
+            self.scene.count(f"mishap: {mishap.__name__.replace('_', ' ')}")
+            await politely(self.scene, mishap, self.random)
 
 
 async def half_dead(scene: Scene, random: Random) -> None:
@@ -60,21 +65,15 @@ async def half_dead(scene: Scene, random: Random) -> None:
     node = scene.a_leader()
     if node is None:
         return
+    others = [other.name for other in scene.cluster.nodes.values() if other is not node]
     incarnation = node.incarnation
     node.stall()
     orders = asyncio.create_task(_order(scene, random, node), name="orders")
-    await _cut_off(scene, _links(scene, node, inwards=False), random.uniform(0.5, 5))
-    await patient(scene, random.uniform(0, 1))
+    await _cut(scene, [(node.name, other) for other in others], random.uniform(0.5, 5))
+    await asyncio.sleep(random.uniform(0, 1))
     if node.incarnation == incarnation:
         node.unstall()
     await orders
-
-
-async def _order(scene: Scene, random: Random, node: SimulatedNode) -> None:
-    """Propose at `node`, a few at a time."""
-    for _ in range(random.randint(1, 4)):
-        await politely(scene, lambda s, r: burst_at(s, r, node, 0.01), random)
-        await patient(scene, random.uniform(0, 0.3))
 
 
 async def slow_return(scene: Scene, random: Random) -> None:
@@ -85,38 +84,79 @@ async def slow_return(scene: Scene, random: Random) -> None:
     scene.machine(node).down_until = scene.now
     node.crash()
     node.disk_pace = random.choice([0.1, 0.5])
-    await patient(scene, random.uniform(1, 5))
+    await asyncio.sleep(random.uniform(2, 6))
     node.disk_pace = 0.001
 
 
-async def broken_snapshot(scene: Scene, random: Random) -> None:
-    """A node was away for so long that it needs a snapshot, and the link breaks under way."""
+async def left_behind(scene: Scene, random: Random) -> None:
+    """A node is away for so long that it needs a snapshot. Its disk may hang before, so that a part
+    of its log is still being written; or the link breaks again while the snapshot is under way."""
     leader = scene.a_leader()
-    if leader is None:
-        return
-    others = [node for node in scene.cluster.nodes.values() if node is not leader]
-    if not others:
+    others = [node for node in scene.running() if node is not leader]
+    if leader is None or not others:
         return
     node = random.choice(others)
+    incarnation = node.incarnation
     ways = [(leader.name, node.name), (node.name, leader.name)]
-    away = asyncio.create_task(_cut_off(scene, ways, random.uniform(0.5, 3)), name="away")
-    await politely(scene, lambda s, r: burst_at(s, r, leader, _SECONDS), random)
+    hangs = random.random() < 0.5
+    if hangs:
+        node.stall()
+        await burst_at(scene, random, leader, 0.05)
+    away = asyncio.create_task(_cut(scene, ways, random.uniform(0.5, 3)), name="away")
+    try:
+        await _discard(scene, random, leader)
+    finally:
+        await away
+        if hangs:
+            await burst_at(scene, random, leader, random.uniform(0, 1))
+            if node.incarnation == incarnation:
+                node.unstall()
+        else:
+            await _break_snapshot(scene, random, leader, node)
+
+
+async def _discard(scene: Scene, random: Random, leader: SimulatedNode) -> None:
+    """Propose at `leader`, and let it discard the log behind a snapshot of that."""
+    await burst_at(scene, random, leader, _SECONDS)
     index = await leader.raft.make_snapshot(timeout=_SECONDS)
     await leader.raft.purge_log(index, timeout=_SECONDS)
-    await away
-    for _ in range(200):
-        if scene.over or _gets_snapshot(leader, node.id):
+
+
+async def _break_snapshot(
+    scene: Scene, random: Random, leader: SimulatedNode, node: SimulatedNode
+) -> None:
+    """Cut the way to `node` while a snapshot is on it, if one soon is."""
+    network = scene.cluster.network
+    delay = random.choice([0.05, 0.3])
+    network.set_link(leader.name, node.name, Conditions(delay=delay, jitter=delay / 4))
+    for _ in range(60):
+        core = leader.view.raft
+        progress = None if core is None else core.tracker.get(node.id)
+        if progress is not None and progress.state is ProgressState.SNAPSHOT:
             break
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(random.uniform(0, 0.003))
-    await _cut_off(scene, ways, random.choice([0.0, random.uniform(0, 2.5)]))
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(random.uniform(0, 2 * delay))
+    ways = [(leader.name, node.name), (node.name, leader.name)]
+    await _cut(scene, ways, random.uniform(0.3, 2.5))
+    network.set_link(leader.name, node.name, Conditions())
 
 
-def _gets_snapshot(leader: SimulatedNode, node_id: int) -> bool:
-    core = leader.view.raft
-    progress = None if core is None else core.tracker.get(node_id)
-    return progress is not None and progress.state is ProgressState.SNAPSHOT
+async def _cut(scene: Scene, ways: list[tuple[str, str]], seconds: float) -> None:
+    """Lose all that goes one of these ways for so long."""
+    network = scene.cluster.network
+    for source, target in ways:
+        network.cut(source, target)
+    await asyncio.sleep(seconds)
+    for source, target in ways:
+        network.mend(source, target)
+
+
+async def _order(scene: Scene, random: Random, node: SimulatedNode) -> None:
+    """Propose at `node`, a few at a time, and wait for nothing."""
+    for _ in range(random.randint(1, 4)):
+        await burst_at(scene, random, node, 0.01)
+        await asyncio.sleep(random.uniform(0, 0.3))
 
 
 #: All there are; a storm has some of them.
-ALL: tuple[Mishap, ...] = (half_dead, slow_return, broken_snapshot)
+ALL: tuple[Mishap, ...] = (half_dead, slow_return, left_behind)

@@ -28,6 +28,7 @@ from raftify.testing.storm.mishaps import Mishaps
 from raftify.testing.storm.network_faults import NETWORK_FAULTS
 from raftify.testing.storm.node_faults import NODE_FAULTS
 from raftify.testing.storm.offices import Offices
+from raftify.testing.storm.outside import Mailbag
 from raftify.testing.storm.plan import Plan, draw_config, draw_plan
 from raftify.testing.storm.report import StormReport
 from raftify.testing.storm.requests import REQUESTS, politely
@@ -122,6 +123,9 @@ class Storm:
             stale=stale,
             random=Random(f"{self.plan.seed}/scene"),
         )
+        mailbag = Mailbag()
+        scene.mail = mailbag.messages
+        cluster.observers.append(mailbag)
         await found(scene)
         began = cluster.now
         offices = Offices(scene)
@@ -133,18 +137,19 @@ class Storm:
         calling.append(asyncio.create_task(Spectator(scene, "spectator").run()))
         operator = Operator(scene)
         operating = asyncio.create_task(operator.run(), name="operator")
-        if self._groups:
-            calling.append(asyncio.create_task(Mishaps(scene).run(), name="mishaps"))
+        mishaps = Mishaps(scene, None if self._groups else ())
+        calling.append(asyncio.create_task(mishaps.run(), name="mishaps"))
         await self._rage(scene)
         scene.over = True
         ended = cluster.now
         heal(scene)
         await _all_return(calling, "a client")
         await _all_return([operating], "the operator")
+        healed = cluster.now if await mishaps.last() else ended
         heal(scene)
         await operator.finish(RECOVERY)
         members = await self._come_to_rest(scene)
-        self.report.recovery = cluster.now - ended
+        self.report.recovery = cluster.now - healed
         await offices.demand_at_work(RECOVERY)
         await self._check(scene, callers[0], members)
         keeper.cancel()

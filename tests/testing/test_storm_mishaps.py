@@ -1,0 +1,92 @@
+"""Mishaps of storms: each brings about the situation that it is for, and a cluster survives it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+from raftify.config import Config
+from raftify.core.types import Message, MessageType
+from raftify.testing.history.recorder import Recorder
+from raftify.testing.invariants import Invariants, LogInvariant
+from raftify.testing.invariants.watch import Step
+from raftify.testing.simulation import SimulatedCluster, simulate
+from raftify.testing.simulation.observer import NodeView, Observer
+from raftify.testing.storm.mishaps import Mishap, half_dead, left_behind, slow_return
+from raftify.testing.storm.plan import draw_plan
+from raftify.testing.storm.scene import Scene
+from raftify.testing.storm.store import Store, StoreWorkload
+
+
+class Corrections(LogInvariant):
+    """Counts the nodes whose logs were corrected by a new leader."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of: Counter[int] = Counter()
+
+    def on_log(self, node: NodeView, step: Step) -> None:
+        self.of[node.id] += step.replaced
+
+
+class Snapshots(Observer):
+    """Counts the snapshots that were sent, by who was to get them."""
+
+    def __init__(self) -> None:
+        self.to: Counter[int] = Counter()
+
+    def on_send(self, node: NodeView, message: Message) -> None:
+        self.to[message.to] += message.msg_type is MessageType.SNAPSHOT
+
+
+def live_through(mishap: Mishap, seed: int, *observers: Observer) -> list[str]:
+    """Let three nodes live through `mishap`; return what became of them by the names of nodes."""
+    ends: list[str] = []
+
+    async def story(cluster: SimulatedCluster[Store]) -> None:
+        await cluster.start(3)
+        recorder = Recorder(lambda: cluster.now)
+        scene = Scene(
+            plan=draw_plan(seed),
+            cluster=cluster,
+            workload=StoreWorkload(),
+            invariants=Invariants(),
+            recorder=recorder,
+            stale=recorder,
+            random=Random(seed),
+        )
+        await mishap(scene, Random(seed))
+        assert all(node.disk_pace == 0.001 for node in cluster.nodes.values())
+        ends.extend(node.last_end for node in cluster.nodes.values() if not node.running)
+        for node in cluster.nodes.values():
+            if not node.running:
+                node.start()
+        await cluster.converge()
+
+    config = Config(snapshot_keep_entries=0)
+    simulate(story, machine=Store, seed=seed, config=config, observers=[Invariants(), *observers])
+    return ends
+
+
+def test_a_half_dead_leader_is_corrected_by_its_successor() -> None:
+    corrected = 0
+    for seed in range(6):
+        corrections = Corrections()
+        assert live_through(half_dead, seed, corrections) == []
+        corrected += corrections.of.total()
+    assert corrected >= 2
+
+
+def test_a_machine_returns_with_a_slow_disk() -> None:
+    assert live_through(slow_return, 1) == ["crash"]
+
+
+def test_who_was_left_behind_gets_its_snapshot_at_last() -> None:
+    """Some of the links break while it is under way, so that it has to be sent again."""
+    times = []
+    for seed in range(8):
+        snapshots = Snapshots()
+        assert live_through(left_behind, seed, snapshots) == []
+        times.append(snapshots.to.total())
+    assert max(times) >= 2
+    assert sum(times) >= 8
