@@ -46,9 +46,12 @@ def add_member(commands: Commands) -> None:
     promote = _add(members, "promote", "make voters of learners", _promote)
     _add_ids(promote)
     _add_force(promote)
-    _add_ids(_add(members, "demote", "make learners of voters", _demote))
+    demote = _add(members, "demote", "make learners of voters", _demote)
+    _add_ids(demote)
+    _add_force(demote)
     remove = _add(members, "remove", "remove members; their ids are never used again", _remove)
     _add_ids(remove)
+    _add_force(remove)
     change = _add(members, "change", "make just these the voters, whichever they were", _change)
     change.add_argument(
         "members",
@@ -89,7 +92,8 @@ def _add_force(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="promote learners however far they lag; commits may then have to wait for them",
+        help="also promote learners that lag, and take voters away although the rest may not be "
+        "able to commit",
     )
 
 
@@ -140,14 +144,14 @@ async def _promote(client: RaftServiceClient, arguments: argparse.Namespace) -> 
 
 async def _demote(client: RaftServiceClient, arguments: argparse.Namespace) -> Membership:
     await _check_members(client, arguments.ids, "add it with `member add-learner`")
-    return await client.change_config(add_learners=arguments.ids)
+    return await client.change_config(add_learners=arguments.ids, force=arguments.force)
 
 
 async def _remove(client: RaftServiceClient, arguments: argparse.Namespace) -> Membership:
     known = (await client.get_peers()).membership
     for missing in (i for i in arguments.ids if not known.is_member(i)):
         print_note(f"node {missing} is no member")
-    return await client.change_config(remove=arguments.ids)
+    return await client.change_config(remove=arguments.ids, force=arguments.force)
 
 
 async def _change(client: RaftServiceClient, arguments: argparse.Namespace) -> Membership:

@@ -24,8 +24,9 @@ class MembershipChanges(ABC):
 
         ConfigError: an argument is wrong, and nothing was asked of anybody: no id, no address.
         PendingConfChange: another change is under way.
-        ConfChangeRejected: it is impossible, an address is missing, or a learner to be promoted
-            lags by more than `Config.learner_max_lag` entries and `force` is not given.
+        ConfChangeRejected: it is impossible, or an address is missing; or without `force`, a
+            learner to be promoted lags by more than `Config.learner_max_lag` entries, or too few of
+            the voters that would be left have been heard of lately.
         JoinRejected: an id was used before, and is never used again.
         NoLeader: no leader took it within `timeout` seconds.
         OutcomeUnknown (DeadlineExceeded, LeadershipLost): it may take effect later. All of them are
@@ -68,8 +69,8 @@ class MembershipChanges(ABC):
         Args:
             voters: their ids, or `{id: address}` for those the cluster does not know.
             retain: keep voters that are left out as learners, instead of removing them.
-            force: promote learners however far they lag. Until they have caught up, commits may
-                have to wait for them.
+            force: promote learners however far they lag, and take voters away although the rest
+                may not be able to commit. Commits may have to wait for those that are missing.
 
         Raises:
             ConfigError, PendingConfChange, ConfChangeRejected, JoinRejected, NoLeader,
@@ -228,7 +229,8 @@ class MembershipChanges(ABC):
         Args:
             change: what to add, demote or remove.
             peers: with a `change`, the addresses of the nodes that are new.
-            force: promote learners however far they lag.
+            force: promote learners however far they lag, and take voters away although the rest
+                may not be able to commit.
 
         Raises:
             ConfigError, PendingConfChange, ConfChangeRejected, JoinRejected, NoLeader,
