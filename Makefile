@@ -13,11 +13,11 @@ RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 BENCH := $(VENV)/.installed-bench
 
-.PHONY: help setup demo test golden lint check fix mutants sim sim-mutants protos bench bench-core bench-sim soak chaos cli clean
+.PHONY: help setup demo test golden lint check fix mutants sim sim-mutants protos bench bench-core bench-sim bench-engine soak chaos cli clean
 .DEFAULT_GOAL := help
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(DEV) ## make .venv with everything that development needs
 
@@ -63,6 +63,9 @@ bench-core: $(RUN) ## measure the core alone: entries per second, and the cost o
 
 bench-sim: $(RUN) ## measure the simulator: simulated seconds a second; an idle cluster must reach 100
 	@$(BIN)/python -m benchmarks.simulation
+
+bench-engine: $(RUN) ## measure the matching engine: commands per second, alone and through three processes; ARGS="--rounds 9"
+	@$(BIN)/python -m examples.matchengine.bench $(ARGS)
 
 soak: $(BENCH) ## a thousand storms, storage under damage, the port under attack, then an hour of steady load that must grow nothing; ARGS="--minutes 3" is a trial
 	@$(BIN)/python -m raftify.testing.storm --seeds 1000 --first 1000 --quiet

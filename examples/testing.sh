@@ -92,8 +92,7 @@ has_leader_other_than() {
 # which knows the next leader by then
 kill_leader() {
   leader=$(leader_of 3)
-  kill -KILL "${pid[$leader]}"
-  wait "${pid[$leader]}" 2>/dev/null || true
+  { kill -KILL "${pid[$leader]}" && wait "${pid[$leader]}" || true; } 2>/dev/null
   survivor=3
   [ "$leader" != 3 ] || survivor=1
   await "another leader" has_leader_other_than "$survivor" "$leader"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from examples.asgi import answer_until_told
 from examples.joining import bootstrap
 from examples.matchengine.machine import MatchMachine
+from examples.matchengine.stream import TradeStreams
 from examples.matchengine.web import MatchApi
 from examples.program import as_cannot_start, listen, started, stop_on_signals
 from raftify import ClusterJoinTicket, Config, Raft
@@ -44,7 +45,9 @@ async def serve(options: Options, config: Config) -> None:
         async with raft:
             print(started(raft, options.raft_addr, options.log_dir), flush=True)
             await _join(raft, ticket)
-            await answer_until_told(raft, MatchApi(raft).application(), listening, stop)
+            async with TradeStreams(raft) as streams:
+                application = MatchApi(raft, streams).application()
+                await answer_until_told(raft, application, listening, stop, at_end=streams.end)
     finally:
         listening.close()
 

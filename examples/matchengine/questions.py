@@ -43,10 +43,10 @@ def ask(engine: Engine, kind: str, about: str, options: Mapping[str, str]) -> di
     if kind == "order":
         return order_view(engine, about)
     if kind == "book":
-        return book_view(engine, about, _number(options, "depth", 20, 1, MOST_LEVELS))
+        return book_view(engine, about, number_of(options, "depth", 20, 1, MOST_LEVELS))
     if kind == "trades":
-        after = _number(options, "after", 0, 0, MOST_NUMBER)
-        limit = _number(options, "limit", 100, 1, MOST_TRADES)
+        after = number_of(options, "after", 0, 0, MOST_NUMBER)
+        limit = number_of(options, "limit", 100, 1, MOST_TRADES)
         return trades_view(engine, after, limit, options.get("symbol"))
     return symbols_view(engine)
 
@@ -76,7 +76,7 @@ def answer_question(engine: Engine, data: bytes) -> bytes:
     return json.dumps(found).encode()
 
 
-def _number(options: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+def number_of(options: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
     text = options.get(name)
     if text is None:
         return default

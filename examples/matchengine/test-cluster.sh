@@ -25,6 +25,15 @@ same() {
   printf '%s\n' "$one"
 }
 
+# follow NODE NUMBER: writes all trades from that one on to a file, as they come
+follow() {
+  curl --silent --no-buffer "http://${http[$1]}/trades/stream?from=$2" >>"$work/trades.txt" &
+  follower=$!
+}
+# followed: prints the numbers of the trades that came, in one line
+followed() { grep -o '{"number":[0-9]*,[^{}]*}' "$work/trades.txt" | grep -o '^{"number":[0-9]*' | cut -d: -f2 | xargs; }
+has_followed_to() { [ "$(followed | awk '{print $NF}')" = "$1" ]; }
+
 say "node 1 founds a cluster, nodes 2 and 3 join it"
 start 1
 await "node 1 answering" answers 1
@@ -33,6 +42,10 @@ for n in 2 3; do
   await "node $n answering" answers "$n"
 done
 told GET 3 /status
+
+say "somebody follows the trades at the leader"
+leader=$(leader_of 3)
+follow "$leader" 1
 
 say "sellers on two prices, through three nodes"
 told POST 1 /orders "$(order sell-1 sell 400.25 1.5)"
@@ -73,6 +86,10 @@ say "a snapshot; then kill -9 of the leader, and the others go on"
 told POST 2 /orders "[$(order many-1 buy 10 1),$(order many-2 buy 10.5 1),$(order many-3 sell 10 0.5)]"
 told POST 1 /snapshot
 kill_leader
+wait "$follower" || true
+last=$(followed | awk '{print $NF}')
+echo "the trades that came so far: $(followed)"
+follow "$survivor" "$((last + 1))"
 told POST "$survivor" /orders "$(order late-1 sell 10.5 0.5)"
 book=$(call GET "$survivor" /book/BTC-USD)
 
@@ -82,8 +99,17 @@ await "node $leader answering" answers "$leader"
 await "node $leader having all orders" has_orders "$leader" 10
 [ "$(same /book/BTC-USD)" = "$book" ] || fail "the book changed"
 
+say "who follows the trades elsewhere now got each of them once, in order"
+last=$(call GET 1 /trades | field last)
+await "trade $last at who follows" has_followed_to "$last"
+followed
+[ "$(followed)" = "$(seq -s ' ' 1 "$last")" ] || fail "a trade is missing, or came twice"
+
 say "SIGTERM ends all of them cleanly, and the book is there again after a restart"
 stop_all
+wait "$follower" || fail "the stream of trades was broken off"
+tail -n 1 "$work/trades.txt"
+[[ "$(tail -n 1 "$work/trades.txt")" = *'"end":"Stopping"'* ]] || fail "the stream has no last line"
 for n in 1 2 3; do start "$n"; done
 for n in 1 2 3; do await "node $n answering" answers "$n"; done
 await "a leader" call GET 1 /book/BTC-USD

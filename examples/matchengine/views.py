@@ -62,7 +62,7 @@ def trades_view(engine: Engine, after: int, limit: int, symbol: str | None) -> d
         "first": engine.tape.first,
         "last": engine.tape.last,
         "next": page[-1].number if page else min(after, engine.tape.last),
-        "trades": [_trade(trade) for trade in page if symbol is None or trade.symbol == symbol],
+        "trades": [trade_view(trade) for trade in page if symbol is None or trade.symbol == symbol],
     }
 
 
@@ -70,7 +70,7 @@ def symbols_view(engine: Engine) -> dict[str, Any]:
     return {"symbols": sorted(engine.books)}
 
 
-def _trade(trade: Trade) -> dict[str, Any]:
+def trade_view(trade: Trade) -> dict[str, Any]:
     return {
         "number": trade.number,
         "symbol": trade.symbol,

@@ -24,7 +24,8 @@ from examples.matchengine.bodies import (
 )
 from examples.matchengine.machine import MatchMachine
 from examples.matchengine.orders import CancelOrder
-from examples.matchengine.questions import ask
+from examples.matchengine.questions import MOST_NUMBER, ask, number_of
+from examples.matchengine.stream import TooManyReaders, TradeStreams
 from examples.matchengine.views import NotThere
 from examples.statuses import status_of
 from raftify import Raft
@@ -45,8 +46,9 @@ REFUSED_STATUS: Final = {
 class MatchApi:
     """The routes, over one node."""
 
-    def __init__(self, raft: Raft[MatchMachine]) -> None:
+    def __init__(self, raft: Raft[MatchMachine], streams: TradeStreams) -> None:
         self._raft = raft
+        self._streams = streams
 
     def application(self) -> Starlette:
         routes: list[tuple[str, str, Handler]] = [
@@ -55,6 +57,7 @@ class MatchApi:
             ("GET", "/orders/{about}", functools.partial(self.question, "order")),
             ("GET", "/book/{about}", functools.partial(self.question, "book")),
             ("GET", "/trades", functools.partial(self.question, "trades")),
+            ("GET", "/trades/stream", self.follow),
             ("GET", "/symbols", functools.partial(self.question, "symbols")),
             ("GET", "/status", self.status),
             ("POST", "/snapshot", self.snapshot),
@@ -86,6 +89,17 @@ class MatchApi:
         about = request.path_params.get("about", "")
         return JSONResponse(ask(self._raft.state_machine().engine, kind, about, options))
 
+    async def follow(self, request: Request) -> Response:
+        """Send trades as they come, from number `?from` on."""
+        options = dict(request.query_params)
+        unknown = sorted(options.keys() - {"from", "symbol", "local"})
+        if unknown:
+            raise ValueError(f"a stream does not know {unknown!r:.80}; it knows from and symbol")
+        if "local" not in options:
+            await self._raft.read_index()
+        number = number_of(options, "from", 0, 1, MOST_NUMBER) or None
+        return self._streams.answer(number, options.get("symbol"))
+
     async def status(self, _request: Request) -> Response:
         metrics = self._raft.metrics()
         engine = self._raft.state_machine().engine
@@ -112,7 +126,7 @@ def _guarded(handler: Handler) -> Handler:
     async def answer(request: Request) -> Response:
         try:
             return await handler(request)
-        except (BadOrder, NotThere, ValueError, RaftifyError) as error:
+        except (BadOrder, NotThere, TooManyReaders, ValueError, RaftifyError) as error:
             return _error(error)
 
     return answer
@@ -122,6 +136,8 @@ def _error(error: Exception) -> Response:
     status = HTTPStatus.BAD_REQUEST
     if isinstance(error, NotThere):
         status = HTTPStatus.NOT_FOUND
+    elif isinstance(error, TooManyReaders):
+        status = HTTPStatus.SERVICE_UNAVAILABLE
     elif isinstance(error, RaftifyError):
         # After 504 send the same order, with the same id, again: it is entered once.
         status = status_of(error)

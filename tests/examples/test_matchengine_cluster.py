@@ -159,7 +159,7 @@ async def test_what_the_readme_says_to_type_works(tmp_path: Path) -> None:
         r"^    \.venv/bin/python (-m examples\.matchengine .*)$", readme, re.MULTILINE
     )
     requests = re.findall(r"^    curl (.*)$", readme, re.MULTILINE)
-    assert (len(nodes), len(requests)) == (3, 5)
+    assert (len(nodes), len(requests)) == (3, 6)
     answers = []
     async with contextlib.AsyncExitStack() as stack:
         for number, node in enumerate(nodes):
@@ -173,10 +173,17 @@ async def test_what_the_readme_says_to_type_works(tmp_path: Path) -> None:
                 "curl", "--silent", "--fail-with-body", "--max-time", "60", *shlex.split(request),
                 stdout=asyncio.subprocess.PIPE,
             )  # fmt: skip
+            assert curl.stdout is not None
+            if request.startswith("-N "):
+                answers.append(json.loads(await curl.stdout.readline()))
+                curl.terminate()  # as Ctrl-C does: it would go on for ever
+                await curl.communicate()
+                continue
             output, _ = await curl.communicate()
             assert curl.returncode == 0, (request, output)
             answers.append(json.loads(output))
     assert [answers[0]["status"], answers[1]["filled"]] == ["open", "1.5"]
     assert answers[2]["bids"] == [{"price": "401", "quantity": "0.5", "orders": 1}]
     assert [trade["price"] for trade in answers[3]["trades"]] == ["400.25"]
-    assert answers[4]["quantity"] == "0.5"
+    assert answers[4] == answers[3]["trades"][0]
+    assert answers[5]["quantity"] == "0.5"

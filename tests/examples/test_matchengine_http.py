@@ -163,7 +163,7 @@ async def test_every_request_has_an_answer_and_a_fitting_status(tmp_path: Path) 
 
         for body in WRONG:
             assert await refused("POST", "/orders", body) == (400, "BadOrder")
-        assert await refused("POST", "/orders", bytes(2 << 20)) == (400, "BadOrder")
+        assert await refused("POST", "/orders", bytes(2 << 20)) == (400, "BadRequest")
         assert await refused("POST", "/orders", text_of(id="a b")) == (422, "BadId")
         assert await refused("POST", "/orders", text_of(quantity=0)) == (422, "BadQuantity")
         assert await refused("GET", "/book/AB") == (404, "NotThere")
