@@ -64,7 +64,10 @@ class NodeApi(Protocol):
     async def change_config(
         self, change: ConfChangeV2, *, timeout: float, force: bool = False
     ) -> Membership:
-        """Change the configuration. `force` promotes learners that lag, too."""
+        """Change the configuration.
+
+        `force` promotes learners that lag, and removes voters though the rest cannot commit, too.
+        """
         ...
 
     async def await_caught_up(self, node_id: int, *, timeout: float) -> int:
