@@ -57,10 +57,10 @@ def _answer_older(core: RaftCore, message: Message) -> None:
                 reject=True,
             )
         )
-    elif (core.check_quorum or core.pre_vote) and message.msg_type in (
-        MessageType.HEARTBEAT,
-        MessageType.APPEND,
+    elif message.msg_type in (MessageType.HEARTBEAT, MessageType.APPEND) and (
+        core.check_quorum or core.pre_vote or core.leader_id == INVALID_ID
     ):
         # This node got ahead of the leader's term while it was cut off, and nobody listens to its
-        # campaigns. The answer makes the leader step down and a common term possible.
+        # campaigns. The answer makes the leader step down and a common term possible. Without
+        # quorum checks of its own raft-rs says nothing: but those of the others keep it out.
         core.send(Message(MessageType.APPEND_RESPONSE, to=message.from_))

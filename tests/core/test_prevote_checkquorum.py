@@ -246,6 +246,34 @@ def test_a_stuck_candidate_is_freed_by_its_higher_term() -> None:
     assert min(network.raft(i).term for i in VOTERS) >= ahead
 
 
+def test_a_stuck_candidate_without_guards_of_its_own_is_freed_too() -> None:
+    """Storm "short 7": the others would not hear its campaigns, and it did not answer the leader.
+
+    raft-rs answers only where the candidate itself checks quorums or pre-votes, which nodes may
+    differ in while options are rolled out.
+    """
+    network = Network.of(VOTERS, check_quorum=True)
+    network.raft(3).check_quorum = False
+    network.elect(1)
+    network.isolate(3)
+    for _ in range(3):
+        network[3].raw.campaign()
+    network.settle()
+    ahead = network.raft(3).term
+    network.recover()
+    network.tick_all(30)
+    assert len(network.leaders()) == 1
+    assert min(network.raft(i).term for i in VOTERS) >= ahead
+
+
+def test_who_follows_a_newer_leader_says_nothing_without_guards() -> None:
+    """It is not stuck, and raft-rs is as silent."""
+    raw = lone(founded(VOTERS))
+    raw.raft.become_follower(5, 3)
+    raw.step(Message(MessageType.HEARTBEAT, from_=2, term=3))
+    assert take(raw) == []
+
+
 def test_a_voter_not_promotable_still_sees_its_lease_run_out() -> None:
     """etcd: a learner's election timer runs, or it would refuse its vote for ever."""
     raw = lone(founded([1, 2], [3]), 3, check_quorum=True)

@@ -9,6 +9,7 @@ from contextlib import suppress
 import pytest
 
 from raftify.config import Config
+from raftify.core.config import RaftConfig
 from raftify.core.types import ConfState
 from raftify.errors import NodeRemoved, RaftifyError
 from raftify.node.local_state import LocalState
@@ -174,5 +175,24 @@ def test_leader_work_is_stopped_however_it_ends(how: str) -> None:
             await asyncio.sleep(0.15)
         await node.stop()
         assert told == ["put away", "stop", "stopped"]
+
+    simulate(scenario, machine=Store, config=Config(), timeout=120)
+
+
+def test_a_candidate_without_guards_comes_back_among_others_that_have_them() -> None:
+    """Storm "short 7": options were rolled out, and a node had neither pre-vote nor quorum checks. It
+    was away, went ahead in term, was not heard by the others, and did not answer the leader."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        nodes = await cluster.start(3)
+        leader = await cluster.leader()
+        node = next(node for node in nodes if node is not leader)
+        node.crash()
+        node.config = Config(raft_config=RaftConfig(pre_vote=False, check_quorum=False))
+        cluster.network.isolate(node.name)
+        node.start()
+        await cluster.until(lambda: node.runtime.state.term > leader.runtime.state.term + 1)
+        cluster.network.heal()
+        await cluster.converge()
 
     simulate(scenario, machine=Store, config=Config(), timeout=120)
