@@ -180,8 +180,10 @@ def test_leader_work_is_stopped_however_it_ends(how: str) -> None:
 
 
 def test_a_candidate_without_guards_comes_back_among_others_that_have_them() -> None:
-    """Storm "short 7": options were rolled out, and a node had neither pre-vote nor quorum checks. It
-    was away, went ahead in term, was not heard by the others, and did not answer the leader."""
+    """Storm "short 7": options were rolled out, and a node had neither pre-vote nor quorum checks.
+
+    It was away, went ahead in term, was not heard by the others, and did not answer the leader.
+    """
 
     async def scenario(cluster: SimulatedCluster) -> None:
         nodes = await cluster.start(3)
