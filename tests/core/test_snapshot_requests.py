@@ -135,12 +135,8 @@ def test_who_asks_for_a_snapshot_still_counts_for_the_commit_that_it_waits_for()
     assert network[2].applied == [b"a", b"b"]
 
 
-def test_a_request_whose_snapshot_is_on_its_way_acknowledges_nothing() -> None:
-    # The snapshot's own acknowledgement must be news, or sending would not go on after it.
-    raw = lone(founded([1, 2]))
-    lead(raw)
-    progress = raw.raft.tracker.progress[2]
-    progress.become_snapshot(2)
+def ask_for_snapshot(raw: RawNode, *, log_term: int) -> None:
+    """Let follower 2, whose log ends at index 2 in `log_term`, refuse an append and ask for one."""
     raw.step(
         Message(
             MessageType.APPEND_RESPONSE,
@@ -149,10 +145,19 @@ def test_a_request_whose_snapshot_is_on_its_way_acknowledges_nothing() -> None:
             index=1,
             reject=True,
             reject_hint=2,
-            log_term=2,
+            log_term=log_term,
             request_snapshot=2,
         )
     )
+
+
+def test_a_request_whose_snapshot_is_on_its_way_acknowledges_nothing() -> None:
+    # The snapshot's own acknowledgement must be news, or sending would not go on after it.
+    raw = lone(founded([1, 2]))
+    lead(raw)
+    progress = raw.raft.tracker.progress[2]
+    progress.become_snapshot(2)
+    ask_for_snapshot(raw, log_term=2)
     assert (progress.matched, progress.state) == (0, ProgressState.SNAPSHOT)
 
 
@@ -160,18 +165,7 @@ def test_a_request_acknowledges_no_log_that_ends_with_an_older_term() -> None:
     """Paper §5.4.2: only an entry of the leader's term shows that all before it match."""
     raw = lone(founded([1, 2]))
     lead(raw)
-    raw.step(
-        Message(
-            MessageType.APPEND_RESPONSE,
-            from_=2,
-            term=2,
-            index=1,
-            reject=True,
-            reject_hint=2,
-            log_term=1,
-            request_snapshot=2,
-        )
-    )
+    ask_for_snapshot(raw, log_term=1)
     assert (raw.raft.tracker.progress[2].matched, raw.raft.raft_log.committed) == (0, 1)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 
 from raftify.testing.history.checks.finding import Finding
-from raftify.testing.history.checks.view import KeyValueView, View, Writes
+from raftify.testing.history.checks.view import View, laid_out
 from raftify.testing.history.operation import Operation
 
 NAME = "monotonic reads"
@@ -24,9 +24,7 @@ def monotonic_reads(history: Iterable[Operation], view: View | None = None) -> l
     Raises:
         ValueError: a value is written to a key twice.
     """
-    view = view or KeyValueView()
-    operations = sorted(history, key=lambda each: each.called)
-    writes = Writes(operations, view)
+    view, operations, writes = laid_out(history, view)
     last: dict[tuple[Hashable, Hashable], Operation] = {}
     findings = []
     for operation in operations:

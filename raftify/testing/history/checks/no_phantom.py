@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from raftify.testing.history.checks.finding import Finding
-from raftify.testing.history.checks.view import KeyValueView, View, Writes
+from raftify.testing.history.checks.view import View, laid_out
 from raftify.testing.history.operation import Operation, Outcome
 
 NAME = "no phantom"
@@ -23,9 +23,7 @@ def no_phantom(history: Iterable[Operation], view: View | None = None) -> list[F
     Raises:
         ValueError: a value is written to a key twice.
     """
-    view = view or KeyValueView()
-    operations = list(history)
-    writes = Writes(operations, view)
+    view, operations, writes = laid_out(history, view)
     findings = []
     for operation in operations:
         seen = view.read(operation)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 
 from raftify.testing.history.checks.finding import Finding
-from raftify.testing.history.checks.view import KeyValueView, View, Writes
+from raftify.testing.history.checks.view import View, laid_out
 from raftify.testing.history.operation import Operation, Outcome
 
 NAME = "read your writes"
@@ -24,9 +24,7 @@ def read_your_writes(history: Iterable[Operation], view: View | None = None) -> 
     Raises:
         ValueError: a value is written to a key twice.
     """
-    view = view or KeyValueView()
-    operations = sorted(history, key=lambda each: each.called)
-    writes = Writes(operations, view)
+    view, operations, writes = laid_out(history, view)
     own: dict[tuple[Hashable, Hashable], tuple[Operation, object]] = {}
     findings = []
     for operation in operations:

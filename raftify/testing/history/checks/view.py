@@ -79,3 +79,17 @@ class Writes:
             return key not in self._cleared
         write = self.of(key, value)
         return write is not None and write.precedes(than)
+
+
+def laid_out(
+    history: Iterable[Operation], view: View | None
+) -> tuple[View, list[Operation], Writes]:
+    """Return what a check of reads begins with: the view (of a `KeyValue` unless given), the
+    operations in the order in which they were called, and who wrote what.
+
+    Raises:
+        ValueError: a value is written to a key twice.
+    """
+    view = view or KeyValueView()
+    operations = sorted(history, key=lambda each: each.called)
+    return view, operations, Writes(operations, view)
