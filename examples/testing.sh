@@ -82,6 +82,17 @@ await() {
   done
 }
 
+# grow: lets node 1 found a cluster, and nodes 2 and 3 join it; a script says whether one `answers`
+grow() {
+  local n
+  start 1
+  await "node 1 answering" answers 1
+  for n in 2 3; do
+    start "$n" --peer-addr "${raft[1]}"
+    await "node $n answering" answers "$n"
+  done
+}
+
 # has_leader_other_than NODE ID: that node knows a leader, and it is not ID
 has_leader_other_than() {
   local id

@@ -35,12 +35,7 @@ followed() { grep -o '{"number":[0-9]*,[^{}]*}' "$work/trades.txt" | grep -o '^{
 has_followed_to() { [ "$(followed | awk '{print $NF}')" = "$1" ]; }
 
 say "node 1 founds a cluster, nodes 2 and 3 join it"
-start 1
-await "node 1 answering" answers 1
-for n in 2 3; do
-  start "$n" --peer-addr "${raft[1]}"
-  await "node $n answering" answers "$n"
-done
+grow
 told GET 3 /status
 
 say "somebody follows the trades at the leader"

@@ -13,12 +13,7 @@ holds() { [ "$(call GET "$1" "/store/$2")" = "$3" ]; }
 counts() { [ "$(call GET "$1" /peers | "$PYTHON" -c 'import json, sys; print(len(json.load(sys.stdin)))')" = "$2" ]; }
 
 say "node 1 founds a cluster, nodes 2 and 3 join it"
-start 1
-await "node 1 answering" answers 1
-for n in 2 3; do
-  start "$n" --peer-addr "${raft[1]}"
-  await "node $n answering" answers "$n"
-done
+grow
 for n in 1 2 3; do await "node $n seeing three peers" counts "$n" 3; done
 told GET 1 /peers
 told GET 2 /leader
