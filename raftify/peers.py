@@ -123,6 +123,17 @@ class Peers(Mapping[int, Peer]):
         if len(leaders) > 1:
             raise ConfigError(f"only one peer may start as leader, not {leaders}")
 
+    @classmethod
+    def agreed(cls, members: Iterable[Peer]) -> Peers:
+        """Return members as their cluster has agreed on them.
+
+        Two may have one address there: one has moved to the place of another that is down, or that
+        has moved too and could not say so yet.
+        """
+        peers = cls()
+        peers._peers.update((peer.node_id, peer) for peer in members)
+        return peers
+
     def __getitem__(self, node_id: int) -> Peer:
         return self._peers[node_id]
 

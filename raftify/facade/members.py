@@ -61,7 +61,7 @@ class Members(MembershipChanges):
 
     def get_peers(self) -> Peers:
         """Return the members with their addresses, as this node knows them."""
-        return Peers(self._node.state.membership.peers.values())
+        return Peers.agreed(self._node.state.membership.peers.values())
 
     def get_cluster_size(self) -> int:
         """Return the number of members, learners included."""

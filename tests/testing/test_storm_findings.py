@@ -198,3 +198,28 @@ def test_a_candidate_without_guards_comes_back_among_others_that_have_them() -> 
         await cluster.converge()
 
     simulate(scenario, machine=Store, config=Config(), timeout=120)
+
+
+def test_who_moves_to_the_place_of_another_leaves_the_peers_readable() -> None:
+    """Misplaced members in storms: a node may be started where another, which is down, had been.
+    Until that one was back or removed, `get_peers` raised that the two shared an address."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        _, second, third = await cluster.start(3)
+        third.crash()
+        async with cluster.client() as client:
+            await client.set_peers({second.id: third.address})
+        leader = await cluster.leader()
+        taken = [peer.address for peer in leader.raft.get_peers().values()]
+        assert taken.count(third.address) == 2
+        # Each says itself where it is.
+        third.start()
+        await cluster.until(
+            lambda: (
+                [*leader.raft.get_peers()] == [1, 2, 3]
+                and leader.raft.get_peers()[second.id].address == second.address
+            )
+        )
+        await cluster.converge()
+
+    simulate(scenario, machine=Store, config=Config(), timeout=120)

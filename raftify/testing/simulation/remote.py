@@ -20,7 +20,7 @@ from raftify.errors import (
 )
 from raftify.testing.simulation.network import Broken, Host, Port, SimulatedNetwork
 from raftify.transport.client_calls import ClientCalls
-from raftify.transport.handshake import caller_metadata, check_caller
+from raftify.transport.handshake import check_caller
 from raftify.transport.interface import Handshake, PeerService
 from raftify.transport.remote_node import GrpcRemoteNode
 from raftify.wire import codec
@@ -62,7 +62,9 @@ class SimulatedRemote(GrpcRemoteNode):
         self.address = address
         self._cluster_id = cluster_id
         self._to_id = to_id
-        self._metadata = caller_metadata(cluster_id, to_id, origin)
+        self._origin = origin
+        self._caller: Handshake | None = None
+        self._metadata = self._say()
         self._network = network
         self._source = source
         self._closed = False

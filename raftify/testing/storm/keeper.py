@@ -47,7 +47,7 @@ class Keeper:
             return
         scene.fresh_config(node, scene.random)
         address = None
-        if scene.random.random() < 0.05 and self._everybody_can_be_found():
+        if scene.random.random() < 0.05 and scene.everybody_can_be_found():
             address = f"{node.name}:{scene.random.randint(7001, 7999)}"
             scene.count("moved to another address")
         try:
@@ -55,20 +55,6 @@ class Keeper:
         except RaftifyError as error:
             # Kept as `failure` of this incarnation, and judged at the next look.
             scene.outcomes[f"start: {name_of(error)}"] += 1
-
-    def _everybody_can_be_found(self) -> bool:
-        """Say whether every node, those that are down too, knows where all others are.
-
-        Only then another one may move: two that both moved find each other only through a third,
-        and in the end somebody has to tell them (decision 11).
-        """
-        nodes = self.scene.cluster.nodes
-        known = [node.runtime.state.membership for node in nodes.values()]
-        return all(
-            membership.address_of(node_id) in ("", node.address)
-            for membership in known
-            for node_id, node in nodes.items()
-        )
 
     def _judge(self, machine: Machine, error: BaseException) -> bool:
         """Say whether the node may be started again; what must not end a node ends the storm."""

@@ -8,6 +8,7 @@ from random import Random
 
 from raftify.errors import RaftifyError
 from raftify.testing.simulation.node import SimulatedNode
+from raftify.testing.storm.outside import OUTSIDE
 from raftify.testing.storm.scene import Scene, patient
 
 _SECONDS = 3.0
@@ -107,4 +108,5 @@ async def switched_off(scene: Scene, random: Random) -> None:
 
 REQUESTS = (
     transfer, transfer, snapshot, snapshot, campaign, demote, ping, burst, burst, switched_off,
+    *OUTSIDE,
 )  # fmt: skip

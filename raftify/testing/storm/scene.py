@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from random import Random
 
+from raftify.core.types import Message
 from raftify.errors import RaftifyError
 from raftify.testing.history.recorder import Call, Recorder
 from raftify.testing.invariants import Invariants
@@ -88,8 +89,12 @@ class Scene:
     writes: list[tuple[int, Call]] = field(default_factory=list)
     #: What was proposed for one term only, with that term.
     fences: dict[bytes, int] = field(default_factory=dict)
+    #: Some of the messages that were sent.
+    mail: deque[Message] = field(default_factory=deque)
     #: The membership may change until then by a change whose outcome nobody knows.
     unsettled_until: float = 0.0
+    #: Likewise the address of a member.
+    misplaced_until: float = 0.0
     _numbers: int = 0
 
     @property
@@ -130,6 +135,20 @@ class Scene:
         """Return the node that believes to lead in the latest term."""
         leaders = [n for n in self.running() if not n.paused and n.raft.is_leader()]
         return max(leaders, key=lambda n: n.runtime.state.term, default=None)
+
+    def everybody_can_be_found(self) -> bool:
+        """Say whether every node, those that are down too, knows where all others are.
+
+        Only then another one may move, or be misplaced: two that nobody finds find each other only
+        through a third, and in the end somebody has to tell them (decision 11).
+        """
+        nodes = self.cluster.nodes
+        known = [node.runtime.state.membership for node in nodes.values()]
+        return self.now >= self.misplaced_until and all(
+            membership.address_of(node_id) in ("", node.address)
+            for membership in known
+            for node_id, node in nodes.items()
+        )
 
     def fresh_config(self, node: SimulatedNode, random: Random) -> None:
         """Give `node` other options for its next start, if the plan has that."""

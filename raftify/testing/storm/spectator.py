@@ -9,7 +9,7 @@ from itertools import pairwise
 from random import Random
 from typing import Any
 
-from raftify.errors import DeadlineExceeded, RaftifyError
+from raftify.errors import ConfigError, DeadlineExceeded, RaftifyError
 from raftify.node.metrics import Metrics
 from raftify.raft import Raft
 from raftify.testing.simulation.node import SimulatedNode
@@ -186,13 +186,16 @@ class Spectator:
 
     async def _inspect(self, node: SimulatedNode) -> None:
         """Look inside: that must not disturb anybody, whatever the node is doing."""
-        raft = node.raft
-        report, peers = raft.inspect(decoder=bytes.hex), raft.get_peers()
+        scene, raft = self.scene, node.raft
+        try:
+            report, peers = raft.inspect(decoder=bytes.hex), raft.get_peers()
+        except ConfigError as error:
+            scene.fail(f"{node} cannot be looked into", error)
+            return
         if report["node_id"] != node.id or raft.get_id() != node.id:
-            scene = self.scene
             scene.fail(f"{node} says that it is {report['node_id']}")
         if raft.get_cluster_size() != len(peers):
-            self.scene.fail(f"{node} has {len(peers)} peers in a cluster of other size")
+            scene.fail(f"{node} has {len(peers)} peers in a cluster of other size")
 
     def _is_right(self, node: SimulatedNode, incarnation: int, since: float) -> bool:
         """Say whether the same process runs, and neither stood still nor had a wrong clock."""

@@ -28,6 +28,7 @@ from raftify.testing.storm.mishaps import Mishaps
 from raftify.testing.storm.network_faults import NETWORK_FAULTS
 from raftify.testing.storm.node_faults import NODE_FAULTS
 from raftify.testing.storm.offices import Offices
+from raftify.testing.storm.outside import Mailbag
 from raftify.testing.storm.plan import Plan, draw_config, draw_plan
 from raftify.testing.storm.report import StormReport
 from raftify.testing.storm.requests import REQUESTS, politely
@@ -122,6 +123,9 @@ class Storm:
             stale=stale,
             random=Random(f"{self.plan.seed}/scene"),
         )
+        mailbag = Mailbag()
+        scene.mail = mailbag.messages
+        cluster.observers.append(mailbag)
         await found(scene)
         began = cluster.now
         offices = Offices(scene)

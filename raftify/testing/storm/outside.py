@@ -1,0 +1,164 @@
+"""What programs outside of the cluster ask of it, and tools; answers are judged where they say
+something that is known."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from random import Random
+from typing import Any
+
+from raftify.client.service_client import RaftServiceClient
+from raftify.core.types import Message, MessageType
+from raftify.errors import ConfigError, OutcomeUnknown, RaftifyError
+from raftify.testing.simulation.node import SimulatedNode
+from raftify.testing.simulation.observer import NodeView, Observer
+from raftify.testing.storm.scene import Scene, patient
+
+_SECONDS = 3.0
+#: After so many seconds a request that nobody knows the outcome of is not under way any more.
+_UNDER_WAY = 15.0
+#: Of so many messages one is kept to come again later, and so many are kept at most.
+_KEPT_OF, _KEPT = 40, 50
+#: Come with a file, or would be something new: these do not come again.
+_UNREPEATABLE = (MessageType.SNAPSHOT, MessageType.PROPOSE)
+
+
+class Mailbag(Observer):
+    """Keeps some of the messages that were sent."""
+
+    def __init__(self) -> None:
+        self.messages: deque[Message] = deque(maxlen=_KEPT)
+        self._count = 0
+
+    def on_send(self, node: NodeView, message: Message) -> None:
+        self._count += 1
+        if self._count % _KEPT_OF == 0 and message.msg_type not in _UNREPEATABLE:
+            self.messages.append(message)
+
+
+def _client(scene: Scene, *nodes: SimulatedNode) -> RaftServiceClient:
+    return scene.cluster.client(*(node.address for node in nodes), timeout=_SECONDS)
+
+
+def _new_write(scene: Scene, random: Random, who: str) -> tuple[Any, bytes, Any]:
+    """Return what to write, its bytes, and the call that takes note of its end."""
+    number = scene.number()
+    asked = scene.workload.draw_write(random, number)
+    call = scene.recorder.call(f"{who} {number}", asked)
+    scene.writes.append((number, call))
+    return asked, scene.workload.encode(asked, number), call
+
+
+async def forgotten_write(scene: Scene, random: Random) -> None:
+    """Propose and do not wait; sometimes look at what came of it, after all."""
+    node = scene.any_node(random)
+    if node is None or node.process is None or node.facade is None or node.paused:
+        return
+    asked, data, call = _new_write(scene, random, "nowait")
+    written = node.process.run(node.facade.propose_nowait, data)
+    if random.random() < 0.5:
+        return
+    await patient(scene, random.uniform(0, 3))
+    if written.done() and not written.cancelled():
+        error = written.exception()
+        if error is None:
+            call.ok(scene.workload.decode(asked, written.result()))
+        elif isinstance(error, scene.recorder.nothing_happened):
+            call.failed()
+
+
+async def burst_from_outside(scene: Scene, random: Random) -> None:
+    """Propose many at once through a client."""
+    writes = [_new_write(scene, random, "outside") for _ in range(random.choice([2, 5]))]
+    async with _client(scene) as client:
+        try:
+            async with asyncio.timeout(random.choice([0.05, 10.0, 10.0, 10.0])):
+                results = await client.propose_many([data for _, data, _ in writes])
+        except (RaftifyError, TimeoutError):
+            return
+    for (asked, _, call), result in zip(writes, results, strict=True):
+        if isinstance(result, bytes):
+            call.ok(scene.workload.decode(asked, result))
+        elif isinstance(result, scene.recorder.nothing_happened):
+            call.failed()
+
+
+async def questions_from_outside(scene: Scene, random: Random) -> None:
+    """Ask a node what anybody may ask it."""
+    node = scene.any_node(random)
+    if node is None:
+        return
+    committed = max(other.runtime.state.committed for other in scene.running())
+    node_id = node.id
+    async with _client(scene, node) as client:
+        index = await client.read_index()
+        if index < committed and not scene.plan.leases:
+            scene.fail(f"{index} was confirmed, but {committed} was committed before the question")
+    async with _client(scene, node) as client:
+        view = await client.get_peers()
+        if view.cluster_id != scene.cluster.config.cluster_id:
+            scene.fail(f"{view} is not of this cluster")
+        told = await client.metrics()
+        if told["node_id"] != node_id:
+            scene.fail(f"{node} says that it is {told['node_id']}")
+        kind = type(node.machine)
+        kind.decode(await client.read_state())
+        await client.create_snapshot()
+
+
+async def transfer_from_outside(scene: Scene, random: Random) -> None:
+    """Hand leadership over through a client."""
+    async with _client(scene) as client:
+        await client.transfer_leader(random.choice(list(scene.cluster.nodes)))
+
+
+async def misdirected(scene: Scene, random: Random) -> None:
+    """Somebody tells the cluster a wrong address of a member: it is called where nobody listens,
+    or where another member does, until it says itself where it is."""
+    if not scene.everybody_can_be_found():
+        return
+    nodes = list(scene.cluster.nodes.values())
+    victim, other = random.choice(nodes), random.choice(nodes)
+    wrong = random.choice([f"{victim.name}:9", f"{other.name}:9", other.address, victim.address])
+    scene.misplaced_until = math.inf
+    async with _client(scene) as client:
+        try:
+            await client.set_peers({victim.id: wrong})
+        except OutcomeUnknown:
+            scene.misplaced_until = scene.now + _UNDER_WAY
+            raise
+        except RaftifyError:
+            scene.misplaced_until = scene.now
+            raise
+        scene.misplaced_until = scene.now
+        try:
+            await client.set_peers({1 << 40: f"{victim.name}:9"})
+        except ConfigError:
+            return
+        scene.fail("the address of a node that was never there was taken")
+
+
+async def old_message(scene: Scene, random: Random) -> None:
+    """A message of some time ago comes again, as an RPC of its own or handed over by a tool."""
+    if not scene.mail:
+        return
+    message = random.choice(scene.mail)
+    nodes = [scene.cluster.nodes.get(node_id) for node_id in (message.from_, message.to)]
+    if None in nodes or any(scene.machine(n).lost or scene.machine(n).held for n in nodes if n):
+        # It speaks of a disk that is not there any more.
+        return
+    node = nodes[1]
+    assert node is not None
+    if random.random() < 0.5:
+        await node.raft.send_message(message, timeout=_SECONDS)
+    else:
+        async with _client(scene, node) as client:
+            await client.send_message(message)
+
+
+OUTSIDE = (
+    forgotten_write, burst_from_outside, questions_from_outside, transfer_from_outside,
+    misdirected, old_message, old_message,
+)  # fmt: skip
