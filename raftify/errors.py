@@ -16,6 +16,7 @@
     |   +-- StepPeerNotFound            a response came from a peer that is not a member
     |   +-- JoinRejected                the cluster does not take this node
     |   +-- QueryFailed                 the state machine has no answer to a query
+    |   +-- NotPermitted                the caller's certificate may not do that
     +-- OutcomeUnknown                  the entry may or may not take effect later
     |   +-- LeadershipLost              the leader that appended it lost its office
     |   +-- DeadlineExceeded            the deadline passed while it was under way
@@ -115,6 +116,10 @@ class TransferRejected(Rejected):
 
 class QueryFailed(Rejected):
     """The state machine has no `query`, or it raised. Nothing changed."""
+
+
+class NotPermitted(Rejected):
+    """The caller's certificate is of the cluster, and may not do that; see `TlsConfig`."""
 
 
 class StepLocalMessage(Rejected):

@@ -98,6 +98,8 @@ def _converted(kind: Any, value: object, name: str, faults: list[str]) -> object
     wanted = next(option for option in options if option is not type(None))
     if wanted is Peers:
         return _peers(value, name)
+    if get_origin(wanted) is tuple:
+        return _texts(value, name)
     if is_dataclass(wanted) and isinstance(wanted, type):
         if not isinstance(value, Mapping):
             raise ConfigError(f"{name} must be a table of settings, not {value!r}")
@@ -127,6 +129,15 @@ def _of_text(wanted: type, text: str, name: str) -> object:
         return wanted(text.replace("_", "") if wanted is int else text)
     except ValueError:
         raise ConfigError(f"{name} must be {_called(wanted)}, not {text!r}") from None
+
+
+def _texts(value: object, name: str) -> tuple[str, ...]:
+    """Read several texts: a list of them, or one with commas between them."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return tuple(value)
+    raise ConfigError(f"{name} must be a list of texts, not {value!r}")
 
 
 def _member(wanted: type[Enum], value: object, name: str) -> Enum:

@@ -44,6 +44,9 @@ class TlsConfig:
     #: node 3, and so is what answers at the address of node 3. Empty: any certificate of
     #: `ca_cert` may speak for any node.
     node_name: str = ""
+    #: The DNS names of the certificates that may change the membership and move the leader; nodes
+    #: may, by `node_name`. Empty: any certificate of `ca_cert` may.
+    admin_names: tuple[str, ...] = ()
 
     def name_of(self, node_id: int) -> str:
         """Return the name that must stand in the certificate of a node; empty if any may.
@@ -74,7 +77,7 @@ class TlsConfig:
             faults.append("cert and key must be given together")
         elif not self.cert and self.require_client_cert:
             faults.append("cert and key must be given, unless require_client_cert is off")
-        return faults + self._name_faults()
+        return faults + self._name_faults() + self._admin_faults()
 
     def _name_faults(self) -> list[str]:
         faults = []
@@ -90,6 +93,19 @@ class TlsConfig:
             faults.append(f"node_name must be a DNS name for each id, not {template!r}")
         if not self.require_client_cert:
             faults.append("node_name needs require_client_cert: else no caller shows a certificate")
+        return faults
+
+    def _admin_faults(self) -> list[str]:
+        given: object = self.admin_names
+        if not isinstance(given, tuple):
+            return [f"admin_names must be a tuple of DNS names, not {given!r:.60}"]
+        faults = [
+            f"admin_names must be DNS names, and {name!r:.60} is none"
+            for name in given
+            if not (isinstance(name, str) and _DNS_NAME.fullmatch(name))
+        ]
+        if given and not self.node_name:
+            faults.append("admin_names needs node_name: else any certificate may speak for a node")
         return faults
 
     def _files_faults(self) -> list[str]:

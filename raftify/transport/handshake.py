@@ -27,6 +27,7 @@ ACCEPTED_KEY: Final = "raftify-accepted-by"
 #: Beside it: the bytes of the largest message that is taken, its Config.max_grpc_message_bytes.
 LIMIT_KEY: Final = "raftify-max-message-bytes"
 
+_NOBODY: Final = "the caller names itself node 0, which is nobody"
 #: Raised when nodes of the old and the new version could no longer talk to each other.
 PROTOCOL_VERSION: Final = 2
 
@@ -79,7 +80,7 @@ def read_handshake(metadata: Iterable[tuple[str, str | bytes]] | None) -> Handsh
         raise PeerRefused(f"the caller does not say who it is: no {', '.join(missing)}")
     from_id = _number(said, FROM_KEY)
     if from_id == INVALID_ID:
-        raise PeerRefused("the caller names itself node 0, which is nobody")
+        raise PeerRefused(_NOBODY)
     return Handshake(
         cluster_id=unquote(said[CLUSTER_KEY]),
         from_id=from_id,
@@ -141,7 +142,10 @@ def named_caller(
     said = _texts(metadata)
     if FROM_KEY not in said:
         return None
-    return _number(said, FROM_KEY), unquote(said.get(INCARNATION_KEY, ""))
+    from_id = _number(said, FROM_KEY)
+    if from_id == INVALID_ID:
+        raise PeerRefused(_NOBODY)
+    return from_id, unquote(said.get(INCARNATION_KEY, ""))
 
 
 def check_names_cluster(metadata: Iterable[tuple[str, str | bytes]] | None) -> None:

@@ -31,7 +31,7 @@ from raftify.transport.interface import Handshake, PeerService
 from raftify.transport.propose_session import ProposeSession
 from raftify.transport.snapshot_receiver import SnapshotReceiver
 from raftify.transport.status import Context, abort, settle
-from raftify.transport.trust import check_names_node
+from raftify.transport.trust import check_names_admin, check_names_node
 from raftify.wire import raft_service_pb2 as pb
 from raftify.wire.framing import unpack_batch
 from raftify.wire.raft_service_pb2_grpc import RaftServiceServicer
@@ -41,6 +41,10 @@ from raftify.wire.raft_service_pb2_grpc import RaftServiceServicer
 _UNPACKED_HERE: Final = 2 << 20
 #: The same for who is no member.
 _UNPACKED_OF_STRANGERS: Final = 64 << 10
+#: Calls that change who is a member, or who leads.
+_FOR_ADMINS: Final = frozenset(
+    {"Initialize", "ChangeConfig", "LeaveJoint", "SetPeers", "TransferLeader"}
+)
 _NOTHING_TOLD: Final = "internal error; see the log of the node that answered"
 
 _Q = TypeVar("_Q")
@@ -271,6 +275,8 @@ class RaftServicer(RaftServiceServicer):
                 caller = named_caller(said)
                 if caller is not None:
                     self._check_certificate(context, caller[0])
+                elif name in _FOR_ADMINS:
+                    check_names_admin(context.auth_context(), self._config.tls, name)
             return await work()
         except RaftifyError as error:
             await abort(context, error)

@@ -47,6 +47,7 @@ _CODES: Final[dict[type[BaseException], grpc.StatusCode]] = {
     errors.LeaderTransferring: _Code.UNAVAILABLE,
     errors.ProposalTooLarge: _Code.INVALID_ARGUMENT,
     errors.PendingConfChange: _Code.ABORTED,
+    errors.NotPermitted: _Code.PERMISSION_DENIED,
     errors.OutcomeUnknown: _Code.ABORTED,
     errors.DeadlineExceeded: _Code.DEADLINE_EXCEEDED,
     errors.StorageFull: _Code.RESOURCE_EXHAUSTED,

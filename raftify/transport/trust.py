@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from raftify.config import TlsConfig
-from raftify.errors import CertificateRefused, PeerUnreachable, TransportError
+from raftify.errors import CertificateRefused, NotPermitted, PeerUnreachable, TransportError
 from raftify.transport.credentials import files_of
 
 #: How gRPC's core words what went wrong with TLS; it has no codes for it.
@@ -116,10 +116,36 @@ def check_names_node(
     if tls is None or not tls.node_name or not node_id:
         return
     wanted = tls.name_of(node_id)
-    names = [name.decode("ascii", "replace") for name in auth.get("peer_dns", ())]
+    names = _names_in(auth)
     if wanted.lower() not in (name.lower() for name in names):
-        called = ", ".join(names) or "none"
         raise CertificateRefused(
             f"the caller says it is node {node_id}, and its certificate has not the DNS name "
-            f"{wanted!r} of that node; its DNS names are: {called}"
+            f"{wanted!r} of that node; its DNS names are: {_listed(names)}"
         )
+
+
+def check_names_admin(
+    auth: Mapping[str, Iterable[bytes]], tls: TlsConfig | None, call: str
+) -> None:
+    """Check that the certificate of a caller that is no node may call what changes the cluster.
+
+    Raises:
+        NotPermitted: it has none of `TlsConfig.admin_names`.
+    """
+    if tls is None or not tls.admin_names:
+        return
+    names = _names_in(auth)
+    if not {name.lower() for name in tls.admin_names} & {name.lower() for name in names}:
+        raise NotPermitted(
+            f"{call} is for nodes and for those whose certificate has a DNS name of "
+            f"TlsConfig.admin_names ({_listed(tls.admin_names)}); the caller's DNS names are: "
+            f"{_listed(names)}"
+        )
+
+
+def _names_in(auth: Mapping[str, Iterable[bytes]]) -> list[str]:
+    return [name.decode("ascii", "replace") for name in auth.get("peer_dns", ())]
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from raftify import Config, Raft, TlsConfig, create_client
 from raftify.cli.main import EXIT_FINE, EXIT_NO_ANSWER, EXIT_USAGE
-from raftify.errors import CertificateRefused, NoLeader, RaftifyError
+from raftify.errors import CertificateRefused, NoLeader, NotPermitted, RaftifyError
 from tests.cluster.local_cluster import LocalCluster, LocalNode, free_address, make_config
 from tests.transport.certificates import HOST, Authority
 
@@ -110,6 +111,36 @@ async def test_clients_and_tools_need_a_certificate(
         code, out, err = await describe(founder, "--ca-cert", "nowhere.pem")
         assert (code, out) == (EXIT_USAGE, "")
         assert "cannot read ca_cert nowhere.pem: No such file" in err
+
+
+async def test_where_there_are_admins_a_client_only_reads_and_writes(
+    tmp_path: Path, authority: Authority
+) -> None:
+    """Nodes join, forward changes and leave as ever."""
+
+    class Guarded(TlsCluster):
+        def tls(self, node_id: int) -> TlsConfig:
+            return replace(super().tls(node_id), admin_names=("operator",))
+
+    async with Guarded(tmp_path, authority) as cluster:
+        founder = await cluster.grow_to(3)
+        client_tls = authority.tls("client", "client")
+        async with create_client(founder.address, config=Config(tls=client_tls)) as client:
+            assert await client.propose(b"one") == b"one:1"
+            with pytest.raises(NotPermitted, match="ChangeConfig is for nodes"):
+                await client.change_membership({1, 2})
+            with pytest.raises(NotPermitted, match="TransferLeader is for nodes"):
+                await client.transfer_leader(2)
+        assert len(founder.raft.get_peers()) == 3
+        # Asked of a follower, who asks the leader.
+        await cluster.nodes[2].raft.change_membership({1, 2, 3})
+        await cluster.nodes[2].raft.change_config(add_learners=[3])
+        operator = Config(tls=authority.tls("operator", "operator"))
+        async with create_client(founder.address, config=operator) as admin:
+            assert (await admin.change_membership({1, 2, 3})).conf_state.voters == (1, 2, 3)
+            assert (await admin.change_membership({1, 2})).conf_state.voters == (1, 2)
+        await cluster.nodes[2].raft.leave()
+        del cluster.nodes[2]
 
 
 async def describe(node: LocalNode, *options: object) -> tuple[int | None, str, str]:

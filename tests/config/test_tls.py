@@ -34,6 +34,7 @@ def test_from_a_file_and_the_environment(authority: Authority, tmp_path: Path) -
         cert = "{authority.cert("node")}"
         key = "{authority.key("node")}"
         node_name = "node-{{node_id}}.raft"
+        admin_names = ["operator.raft", "second.raft"]
         """
     )
     expected = TlsConfig(
@@ -41,8 +42,15 @@ def test_from_a_file_and_the_environment(authority: Authority, tmp_path: Path) -
         cert=str(authority.cert("node")),
         key=str(authority.key("node")),
         node_name="node-{node_id}.raft",
+        admin_names=("operator.raft", "second.raft"),
     )
     assert Config.load(path, environment={}).tls == expected
+    fewer = Config.load(path, environment={"RAFTIFY_TLS__ADMIN_NAMES": "a.raft, b.raft"}).tls
+    assert fewer is not None
+    assert fewer.admin_names == ("a.raft", "b.raft")
+    none = Config.load(path, environment={"RAFTIFY_TLS__ADMIN_NAMES": ""}).tls
+    assert none is not None
+    assert none.admin_names == ()
     variables = {
         "RAFTIFY_TLS__CA_CERT": str(authority.ca_cert),
         "RAFTIFY_TLS__REQUIRE_CLIENT_CERT": "no",
@@ -54,10 +62,14 @@ def test_from_a_file_and_the_environment(authority: Authority, tmp_path: Path) -
 
 def test_what_is_wrong_in_a_file_is_said_with_the_rest(tmp_path: Path) -> None:
     path = tmp_path / "raftify.toml"
-    path.write_text('tick_interval = 0\n[tls]\nca_cert = "no.pem"\ncert = "none.pem"\nkee = "x"\n')
+    path.write_text(
+        'tick_interval = 0\n[tls]\nca_cert = "no.pem"\ncert = "none.pem"\nkee = "x"\n'
+        "admin_names = [1]\n"
+    )
     with pytest.raises(ConfigError) as caught:
         Config.load(path, environment={})
     text = str(caught.value)
+    assert "admin_names must be a list of texts" in text
     assert "tick_interval must be above 0" in text
     assert "tls: kee is no setting" in text
     assert "tls: cert and key must be given together" in text
@@ -135,6 +147,11 @@ def test_a_certificate_that_has_expired(authority: Authority) -> None:
             {"node_name": "node-{node_id}", "require_client_cert": False},
             "node_name needs require_client_cert",
         ),
+        ({"admin_names": ["operator"]}, "admin_names must be a tuple of DNS names"),
+        ({"admin_names": "operator"}, "admin_names must be a tuple of DNS names"),
+        ({"admin_names": ("op erator",)}, "admin_names must be DNS names, and 'op erator' is none"),
+        ({"admin_names": (7,)}, "admin_names must be DNS names, and 7 is none"),
+        ({"admin_names": ("operator",)}, "admin_names needs node_name"),
     ],
 )
 def test_settings_that_make_no_sense(

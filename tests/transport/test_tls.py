@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,20 @@ import grpc
 import pytest
 
 from raftify.config import Config, TlsConfig
-from raftify.core.types import Message, MessageType
+from raftify.core.types import ConfChangeV2, Message, MessageType
 from raftify.errors import (
     CertificateRefused,
     ConfigError,
+    NotPermitted,
+    PeerRefused,
     PeerUnreachable,
     TransportError,
 )
+from raftify.peers import Peer, Peers
 from raftify.transport import connect
 from raftify.transport.credentials import channel_credentials, files_of
-from raftify.transport.handshake import peer_metadata
+from raftify.transport.handshake import FROM_KEY, INCARNATION_KEY, peer_metadata
+from raftify.transport.interface import RemoteNode
 from raftify.transport.status import outcome_of, typed_error_in
 from raftify.wire import eraftpb_pb2 as epb
 from raftify.wire import raft_service_pb2 as pb
@@ -41,6 +45,14 @@ from tests.transport.fakes import (
 )
 
 NODE_NAME = "node-{node_id}.raft"
+#: What only admins may call, where there are any.
+ADMIN_CALLS: dict[str, Callable[[RemoteNode], Awaitable[object]]] = {
+    "Initialize": lambda n: n.initialize(Peers({1: "127.0.0.1:1"}), timeout=20),
+    "ChangeConfig": lambda n: n.change_config(ConfChangeV2(), timeout=20),
+    "LeaveJoint": lambda n: n.leave_joint(timeout=20),
+    "SetPeers": lambda n: n.set_peers([Peer(1, "127.0.0.1:1")], timeout=20),
+    "TransferLeader": lambda n: n.transfer_leader(1, timeout=20),
+}
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +70,12 @@ def named(authority: Authority, node_id: int, **settings: Any) -> TlsConfig:
     """Return the settings of a node whose certificate names it."""
     name = f"node-{node_id}.raft"
     return authority.tls(name, name, HOST, **{"node_name": NODE_NAME, **settings})
+
+
+async def silence() -> AsyncIterator[bytes]:
+    """A stream of requests that never come."""
+    await asyncio.Event().wait()
+    yield b""
 
 
 async def ask(address: str, tls: TlsConfig | None, *, to_id: int = 0) -> int:
@@ -345,10 +363,13 @@ class TestNames:
         client = authority.tls("client", "client")
         fields: dict[str, Any] = {"from": says, "to": 1, "term": 9}
         spoken = pb.SendMessageRequest(message=epb.Message(**fields)).SerializeToString()
+        alone = name == "SendMessage"
         metadata = peer_metadata(replace(handshake_of(says), to_id=1))
         async with grpc.aio.secure_channel(one.address, channel_credentials(client)) as channel:
-            method: Any = channel.stream_unary(f"/raftify.RaftService/{name}")
-            call = method(iter([spoken]), metadata=metadata, timeout=20)
+            path = f"/raftify.RaftService/{name}"
+            # A stream is refused before anything is sent in it: what is, would race the refusal.
+            method: Any = channel.unary_unary(path) if alone else channel.stream_unary(path)
+            call = method(spoken if alone else silence(), metadata=metadata, timeout=20)
             error = await outcome_of(call)
         assert error is not None
         refusal = typed_error_in(error)
@@ -357,6 +378,45 @@ class TestNames:
         assert f"'node-{says}.raft' of that node; its DNS names are: client" in str(refusal)
         assert not one.node.received
         assert not one.node.calls
+
+    @pytest.mark.parametrize("name", ADMIN_CALLS)
+    async def test_only_admins_and_nodes_change_the_cluster(
+        self, machines: Machines, authority: Authority, name: str
+    ) -> None:
+        settings = named(authority, 1, admin_names=("Operator.Orders",))
+        one = await machines.start(1, config=Config(tls=settings))
+        call = ADMIN_CALLS[name]
+        client = connect(one.address, Config(tls=authority.tls("starred", "client", "*.orders")))
+        with pytest.raises(NotPermitted) as refused:
+            await call(client)
+        assert f"{name} is for nodes and for those" in str(refused.value)
+        assert "admin_names (Operator.Orders)" in str(refused.value)
+        assert "the caller's DNS names are: client, *.orders" in str(refused.value)
+        assert one.node.calls == []
+        assert await client.read_index(timeout=20) == 77
+        await client.propose(b"x", timeout=20)
+        await client.close()
+        operator = authority.tls("operator", "operator", "operator.orders")
+        admin = connect(one.address, Config(tls=operator))
+        await call(admin)
+        await admin.close()
+        two = await machines.start(2, config=Config(tls=named(authority, 2)))
+        await call(two.transport.connect(one.address, to_id=1))
+        assert len(one.node.calls) == 3
+
+    async def test_nobody_becomes_a_node_by_an_id_that_is_none(
+        self, machines: Machines, authority: Authority
+    ) -> None:
+        settings = named(authority, 1, admin_names=("operator",))
+        one = await machines.start(1, config=Config(tls=settings))
+        client = authority.tls("client", "client")
+        metadata = ((FROM_KEY, "0"), (INCARNATION_KEY, "x"))
+        async with grpc.aio.secure_channel(one.address, channel_credentials(client)) as channel:
+            method: Any = channel.unary_unary("/raftify.RaftService/LeaveJoint")
+            error = await outcome_of(method(b"", metadata=metadata, timeout=20))
+        assert error is not None
+        assert type(typed_error_in(error)) is PeerRefused
+        assert one.node.calls == []
 
     async def test_clients_need_no_name(self, machines: Machines, authority: Authority) -> None:
         one = await machines.start(1, config=Config(tls=named(authority, 1)))
