@@ -129,9 +129,14 @@ class LogReader:
         yielded stays as it was, and the rest comes from the new log, which may end earlier.
 
         Raises:
+            ConfigError: `low` or `high` is no index.
             Compacted, Unavailable: the log does not have them.
             StorageDamaged: an entry is damaged; the message names it.
         """
+        for name, index in (("low", low), ("high", high)):
+            given: object = index
+            if given is not None and (isinstance(given, bool) or not isinstance(given, int)):
+                raise ConfigError(f"{name} is an index, not {given!r:.60}")
         low = self.first_index if low is None else low
         high = self.last_index + 1 if high is None else high
         self._contents.state.check_range(low, high)

@@ -121,6 +121,7 @@ CLIENT: Final[Table] = {
     "transfer_leader": {"to": "node_id", "timeout": "timeout"},
     "initialize": {"members": "first_members", "timeout": "timeout"},
     "debug_node": _TIMED,
+    "metrics": _TIMED,
     "read_state": _TIMED,
     "create_snapshot": _TIMED,
     "send_message": {"message": "message", "timeout": "timeout"},
@@ -140,6 +141,16 @@ MAKERS: Final[Table] = {
     "Config.load": {"path": "file", "environment": "environment", "prefix": "prefix"},
     "LmdbStorage.create": {"log_dir": "directory", "config": "config", "logger": "logger"},
     "LmdbStorage.open_readonly": {"log_dir": "directory"},
+    "RocksDbStorage.create": {"log_dir": "directory", "config": "config", "logger": "logger"},
+}
+#: What `LmdbStorage.open_readonly` returns.
+LOG_READER: Final[Table] = {
+    "close": {},
+    "entries": {"low": "own_index", "high": "own_index"},
+    "open": {"path": "directory"},
+    "open_snapshot": {},
+    "refresh": {},
+    "verify": {},
 }
 _NO_CHANGE: Final = ConfChangeV2(changes=(ConfChangeSingle(ConfChangeType.REMOVE_NODE, 999),))
 #: What stands beside the argument that is tried, in all of a call or for one argument of it.

@@ -74,6 +74,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "question": Kind(b"good", (None, 7, "text", [b"x"], Anything()), hostile=(b"raise", b"text")),
     "term": Kind(1, ("1", 1.5, b"1", [1], True), empty=(0,), hostile=(-1, 1 << 64, _HUGE)),
     "index": Kind(1, (None, "1", 1.5, b"1", [1], True), hostile=(-1, -_HUGE)),
+    "own_index": Kind(None, ("1", 1.5, b"1", [1], True)),
     "node_id": Kind(
         1, (None, "1", 1.0, b"1", [1], True, Anything()), empty=(0,),
         oversized=(1 << 63, 1 << 64, _HUGE), hostile=(-1, 999),

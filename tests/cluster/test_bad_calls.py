@@ -23,9 +23,19 @@ from raftify import (
 from raftify.config import TlsConfig
 from raftify.core.config import RaftConfig
 from raftify.errors import ConfigError
+from raftify.storage import LogReader
 from raftify.waiting import Wait
 from tests.cluster import bad_calls
-from tests.cluster.bad_calls import CLIENT, MAKERS, RAFT, WAIT, faults_of, parameters, public_calls
+from tests.cluster.bad_calls import (
+    CLIENT,
+    LOG_READER,
+    MAKERS,
+    RAFT,
+    WAIT,
+    faults_of,
+    parameters,
+    public_calls,
+)
 from tests.cluster.bad_values import MOST_PROPOSAL, Anything
 from tests.cluster.local_cluster import free_address, make_config
 from tests.cluster.machines import Tally
@@ -67,7 +77,8 @@ async def all_faults(owner: Any, table: bad_calls.Table) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "table"), [(Raft, RAFT), (Wait, WAIT), (RaftServiceClient, CLIENT)]
+    ("kind", "table"),
+    [(Raft, RAFT), (Wait, WAIT), (RaftServiceClient, CLIENT), (LogReader, LOG_READER)],
 )
 def test_the_table_has_every_call_and_every_argument(kind: type, table: bad_calls.Table) -> None:
     calls = public_calls(kind)
@@ -98,11 +109,19 @@ async def test_calls_of_a_client() -> None:
         assert set(leader.state_machine().counts) == {"still"}
 
 
+async def test_calls_of_a_reader(tmp_path: Path) -> None:
+    LmdbStorage.create(tmp_path / "log").close()
+    with LmdbStorage.open_readonly(tmp_path / "log") as reader:
+        assert "\n".join(await all_faults(reader, LOG_READER)) == ""
+        assert list(reader.entries()) == []
+
+
 @pytest.mark.parametrize("name", MAKERS)
 async def test_what_is_made_without_a_node(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    rocksdb = pytest.importorskip("raftify.storage.rocksdb", reason="needs raftify[rocksdb]")
     known: dict[str, Callable[..., Any]] = {
         "create_client": create_client,
         "Peers": Peers,
@@ -110,6 +129,7 @@ async def test_what_is_made_without_a_node(
         "Config.load": Config.load,
         "LmdbStorage.create": LmdbStorage.create,
         "LmdbStorage.open_readonly": LmdbStorage.open_readonly,
+        "RocksDbStorage.create": rocksdb.RocksDbStorage.create,
     }
     assert sorted(parameters(known[name])) == sorted(MAKERS[name])
     assert "\n".join(await faults_of(known[name], name, MAKERS[name])) == ""
