@@ -1,4 +1,4 @@
-"""Ends tasks and threads: completely where that is possible, and never waiting for ever."""
+"""Ends tasks: completely where that is possible, and never waiting for ever."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
 from typing import Any
-
-from raftify.node.worker import Worker
 
 
 async def uninterrupted(work: Coroutine[object, object, None]) -> None:
@@ -39,12 +37,3 @@ async def settle(
             task.exception()
     for task in late:
         logger.warning("%s did not end in time", task.get_name())
-
-
-async def close_workers(workers: Sequence[Worker], *, timeout: float) -> list[Worker]:
-    """Let each worker finish what it has begun; return those that could not within `timeout`."""
-    closing = {asyncio.create_task(worker.close()): worker for worker in workers}
-    _, late = await asyncio.wait(closing, timeout=timeout)
-    for task in late:
-        task.cancel()
-    return [closing[task] for task in late]

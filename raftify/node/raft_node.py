@@ -1,180 +1,37 @@
-"""One node: puts its parts together, keeps its tasks under watch, and ends them in order."""
+"""The life of one node: keeps the tasks of its parts under watch, and ends them in order."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Coroutine, Iterable, Sequence
-from dataclasses import replace
-from random import Random
-from typing import Any, Generic
+from collections.abc import Coroutine, Iterable
+from typing import Any
 
-from raftify.config import Config
-from raftify.core.raw_node import RawNode
 from raftify.core.types import INVALID_ID, Role
-from raftify.errors import ConfigError, NodeRemoved, NodeStopped, RaftifyError, StorageError
-from raftify.node.applier import Applier
-from raftify.node.background import Background
-from raftify.node.core_storage import CoreStorage
-from raftify.node.core_task import CoreTask
-from raftify.node.endings import close_workers, settle, uninterrupted
-from raftify.node.feedback import Feedback
+from raftify.errors import NodeRemoved, NodeStopped, RaftifyError, StorageError
+from raftify.node.assembly import Assembly
+from raftify.node.endings import settle, uninterrupted
 from raftify.node.founding import release_store, waits_for_nobody
 from raftify.node.handing_over import hand_over_before_end
-from raftify.node.inbox import Inbox
-from raftify.node.leader_calls import LeaderCalls
-from raftify.node.local_api import LocalApi
-from raftify.node.local_state import LocalState, RunningState
-from raftify.node.metrics import Gauge
+from raftify.node.local_state import RunningState
 from raftify.node.peer_endpoint import PeerEndpoint
-from raftify.node.persister import Persister
 from raftify.node.place_watch import watch_place
-from raftify.node.report import describe_node
-from raftify.node.snapshotter import Snapshotter
-from raftify.node.standing import Standing, is_forgotten
-from raftify.node.state_machine_runner import StateMachineRunner
 from raftify.node.switches import Switches
 from raftify.node.ticker import tick_for_ever
-from raftify.node.whereabouts import Whereabouts
-from raftify.node.worker import ThreadWorker, Worker
 from raftify.state_machine import Machine_co
-from raftify.storage.base import StableStorage
-from raftify.transport.interface import Handshake, RemoteNode, Transport
+from raftify.transport.interface import Handshake
 
 
-class RaftNode(Generic[Machine_co]):
+class RaftNode(Assembly[Machine_co]):
     """Everything of one node between the facade and the core. Made and run on one event loop.
 
     The store must have been initialised. The node owns it from here on, and closes it at its end.
     """
 
-    def __init__(
-        self,
-        *,
-        address: str,
-        config: Config,
-        storage: StableStorage,
-        state_machine: Machine_co,
-        transport: Transport,
-        random: Random,
-        logger: logging.Logger,
-        workers: Sequence[Worker] | None = None,
-    ) -> None:
-        identity = storage.identity()
-        if identity is None:
-            raise ConfigError("the store has not been initialised")
-        self.config = config
-        self.storage = storage
-        self.state_machine = state_machine
-        self.state = LocalState(identity, address, storage.membership())
-        self._transport = transport
-        self.logger = logger
-        self.random = random
-        self._stop = asyncio.Event()
-        self._refused: RaftifyError | None = None
-        #: Set while this node asks to be removed: being removed is then no failure.
-        self.leaving = False
-        self.was_refused_while_leaving = False
-        self._finished = asyncio.Event()
-        self._quit_before_run = False
-        self._last_report: dict[str, object] = {}
-        self.whereabouts = Whereabouts(self.state, transport, config.initial_peers)
-        self.background = Background(identity.node_id, logger)
-        self._storage_worker, self._machine_worker, self._writer = workers or (
-            ThreadWorker("raftify-storage"),
-            ThreadWorker("raftify-state-machine"),
-            ThreadWorker("raftify-snapshot"),
-        )
-        self._inbox = Inbox(config.inbox_limit)
-        self._feedback = self._make_feedback(
-            state=self.state,
-            inbox=self._inbox,
-            storage=storage,
-            storage_worker=self._storage_worker,
-            background=self.background,
-        )
-        core_storage = CoreStorage(storage, self._feedback.on_snapshot_missing)
-        self._raw = RawNode(
-            replace(
-                config.raft_config,
-                id=identity.node_id,
-                applied=storage.latest_snapshot().metadata.index,
-                skip_bcast_commit=(
-                    config.raft_config.skip_bcast_commit or config.commit_notice_delay > 0
-                ),
-            ),
-            core_storage,
-            random=random,
-        )
-        self._build_core_and_its_workers(core_storage)
-        self._build_doors()
-
-    def _make_feedback(self, **parts: Any) -> Feedback:
-        return Feedback(**parts)
-
-    def _build_core_and_its_workers(self, core_storage: CoreStorage) -> None:
-        self._core = CoreTask(
-            raw=self._raw,
-            config=self.config,
-            state=self.state,
-            storage=self.storage,
-            core_storage=core_storage,
-            inbox=self._inbox,
-            transport=self._transport,
-            whereabouts=self.whereabouts,
-            logger=self.logger,
-        )
-        self.runner = StateMachineRunner(self.state_machine, self._machine_worker, self._writer)
-        self._persister = Persister(self.storage, self._storage_worker, self._core.on_persisted)
-        self._applier = Applier(
-            self.storage, self.runner, self._feedback.on_applied, self._feedback.on_restored
-        )
-        self._core.attach(self._persister, self._applier)
-        self._snapshotter = Snapshotter(
-            config=self.config,
-            state=self.state,
-            storage=self.storage,
-            runner=self.runner,
-            storage_worker=self._storage_worker,
-            writer=self._writer,
-            on_saved=self._feedback.on_snapshot_saved,
-            logger=self.logger,
-        )
-        self._feedback.attach(self._raw, self._core.intake, self._snapshotter)
-
-    def _build_doors(self) -> None:
-        self.gauge = Gauge(
-            config=self.config,
-            state=self.state,
-            raw=self._raw,
-            storage=self.storage,
-            contacts=self._core.contacts,
-        )
-        self.api = LocalApi(
-            config=self.config,
-            state=self.state,
-            raw=self._raw,
-            inbox=self._inbox,
-            core=self._core,
-            snapshotter=self._snapshotter,
-            runner=self.runner,
-            report=self.report,
-        )
-        self.leader = LeaderCalls(
-            local=self.api,
-            state=self.state,
-            transport=self._transport,
-            retry_interval=self.config.tick_interval,
-        )
-        self._standing = Standing(
-            state=self.state,
-            transport=self._transport,
-            leader=self.leader,
-            heard=self.whereabouts.heard,
-            is_forgotten=lambda: is_forgotten(self._raw.raft),
-            config=self.config,
-            logger=self.logger,
-        )
+    #: Set while this node asks to be removed: being removed is then no failure.
+    leaving = False
+    was_refused_while_leaving = False
+    _refused: RaftifyError | None = None
+    _quit_before_run = False
 
     # -- life -------------------------------------------------------------------------------
 
@@ -277,7 +134,7 @@ class RaftNode(Generic[Machine_co]):
         }
         check = self.storage.place_check()
         if check is not None:
-            work["place"] = watch_place(check, self._storage_worker)
+            work["place"] = watch_place(check, self._workers.storage)
         name = f"raftify-{self.state.node_id}"
         tasks = [asyncio.create_task(c, name=f"{name}-{n}") for n, c in work.items()]
         stop = asyncio.create_task(self._stop.wait(), name=f"{name}-stop")
@@ -345,14 +202,9 @@ class RaftNode(Generic[Machine_co]):
         await self._transport.stop(grace=0.5)
 
     async def _close_store(self) -> None:
-        workers = (self._storage_worker, self._machine_worker, self._writer)
-        late = await close_workers(workers, timeout=self.config.shutdown_timeout)
-        if self._storage_worker in late or self._writer in late:
-            # To close it now would be to wait for the disk on the event loop.
-            self.logger.warning("the disk hangs: the store stays locked until this process ends")
+        timeout = self.config.shutdown_timeout
+        if not await self._workers.close(timeout=timeout, logger=self.logger):
             return
-        if late:
-            self.logger.warning("the state machine did not return before the node stopped")
         self._last_report = self.report()
         try:
             self.storage.close()
@@ -370,21 +222,3 @@ class RaftNode(Generic[Machine_co]):
         else:
             self._refused = error
         self._stop.set()
-
-    def report(self) -> dict[str, object]:
-        """Return the node's inner state as plain values; after its end, as it was then."""
-        return self._last_report or describe_node(
-            state=self.state,
-            raw=self._raw,
-            storage=self.storage,
-            inbox=self._inbox,
-            core=self._core,
-            state_machine=self.state_machine,
-            metrics=self.gauge.read(),
-        )
-
-    def connect(
-        self, address: str, config: Config, *, cluster_id: str = "", to_id: int = 0
-    ) -> RemoteNode:
-        """Reach another node over this node's own transport, which knows its cluster."""
-        return self._transport.connect(address, to_id=to_id)

@@ -58,7 +58,7 @@ async def agree(cluster: SimulatedCluster) -> Membership:
     views = [membership(node) for node in cluster.running()]
     assert views == [views[0]] * len(views)
     for node in cluster.running():
-        await node.runtime._storage_worker.run(lambda: None)
+        await node.runtime._workers.storage.run(lambda: None)
         assert node.runtime.storage.membership() == views[0]
     return views[0]
 
