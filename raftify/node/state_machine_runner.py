@@ -117,8 +117,7 @@ class StateMachineRunner:
         """
         machine = self.state_machine
         async with self._lock:
-            if self._is_torn:
-                raise NodeStopped("the state machine was stopped in the middle of an entry")
+            self._check_whole()
             metadata = capture()
             if metadata is None:
                 return None
@@ -142,19 +141,45 @@ class StateMachineRunner:
     async def _asked(self, operation: str, ask: Callable[..., object], *arguments: object) -> bytes:
         """Return the bytes that `ask` answers with. What it raises stops nothing: QueryFailed."""
         name = f"{operation} of {type(self.state_machine).__name__}"
-        async with self._lock:
-            if self._is_torn:
-                raise NodeStopped("the state machine was stopped in the middle of an entry")
-            try:
-                if inspect.iscoroutinefunction(ask):
+        try:
+            if inspect.iscoroutinefunction(ask):
+                async with self._lock:
+                    self._check_whole()
                     answer: object = await ask(*arguments)
-                else:
-                    answer = await self._worker.run(ask, *arguments)
-            except Exception as error:
-                raise QueryFailed(f"{name} raised {type(error).__name__}: {error}") from error
+            else:
+                answer = await self._ask_on_thread(ask, *arguments)
+        except NodeStopped:
+            raise
+        except Exception as error:
+            raise QueryFailed(f"{name} raised {type(error).__name__}: {error}") from error
         if not isinstance(answer, bytes | bytearray | memoryview):
             raise QueryFailed(f"{name} returned {type(answer).__name__}, not bytes")
         return bytes(answer)
+
+    async def _ask_on_thread(self, ask: Callable[..., object], *arguments: object) -> object:
+        """Return what `ask` returns on the thread.
+
+        A caller may give up meanwhile, which does not end it there: the state machine is held until
+        it has returned, or a coroutine of it would run beside it.
+        """
+        await self._lock.acquire()
+        try:
+            self._check_whole()
+            asked = self._worker.run(ask, *arguments)
+        except BaseException:
+            self._lock.release()
+            raise
+        asked.add_done_callback(self._release)
+        return await asyncio.shield(asked)
+
+    def _release(self, asked: asyncio.Future[object]) -> None:
+        self._lock.release()
+        if not asked.cancelled():
+            asked.exception()  # nobody may be waiting for it any more
+
+    def _check_whole(self) -> None:
+        if self._is_torn:
+            raise NodeStopped("the state machine was stopped in the middle of an entry")
 
     async def restore(self, index: int, file: BinaryIO) -> None:
         """Replace the state by that in `file`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from raftify.errors import (
     InvariantViolation,
     NodeStopped,
     Overloaded,
+    QueryFailed,
     StateMachineError,
     StorageDamaged,
 )
@@ -250,3 +252,55 @@ async def test_a_context_that_is_not_entered_leaves_nothing_running(
         async with raft:
             raise AssertionError("it was entered")
     assert raft._node.state.has_ended()
+
+
+class Slow(Tally):
+    """Asked on its thread, applied on the event loop. A question takes until it is let go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = threading.Event()
+        self.gate = threading.Event()
+        self.is_asked = False
+        self.overlaps = 0
+
+    async def apply(self, data: bytes) -> bytes:
+        self.overlaps += self.is_asked
+        return await super().apply(data)
+
+    def query(self, data: bytes) -> bytes:
+        self.is_asked = True
+        self.asked.set()
+        self.gate.wait(20)
+        self.is_asked = False
+        if data == b"raise":
+            raise ValueError("nobody waits for this any more")
+        return data
+
+    def encode(self) -> bytes:
+        return self.query(b"state")
+
+
+@pytest.mark.parametrize("question", [b"?", b"raise", None])
+async def test_who_gives_up_waiting_for_an_answer_does_not_let_others_in(
+    question: bytes | None,
+) -> None:
+    """The thread is still at it: nothing is applied beside it."""
+    worker, machine = ThreadWorker("test"), Slow()
+    runner = StateMachineRunner(machine, worker, worker)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await (runner.encode() if question is None else runner.query(question))
+    assert machine.asked.is_set()
+    applying = asyncio.create_task(runner.apply(1, [b"a"]))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not applying.done()
+    machine.gate.set()
+    assert await applying == [b"a:1"]
+    assert machine.overlaps == 0
+    assert await runner.query(b"later") == b"later"
+    await worker.close()
+    with pytest.raises(QueryFailed, match="after shutdown"):
+        await runner.query(b"too late")
+    assert await runner.apply(2, [b"a"]) == [b"a:2"]
