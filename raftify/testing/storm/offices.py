@@ -187,9 +187,12 @@ class Registration:
                 if not self._scene.over:
                     await self._write(job.term)
         finally:
-            # As work does that has to put something away, and is not in a hurry.
-            await asyncio.sleep(random.choice([0.0, 0.0, _CLEANING / 2]))
-            job.is_working = False
+            # As work does that has to put something away, and is not in a hurry. One that failed by
+            # itself may be cancelled here.
+            try:
+                await asyncio.sleep(random.choice([0.0, 0.0, _CLEANING / 2]))
+            finally:
+                job.is_working = False
 
     async def stop(self, term: int) -> None:
         """Stop; this too may take its time."""
