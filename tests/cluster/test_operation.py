@@ -106,7 +106,8 @@ async def test_switched_off_elections(tmp_path: Path) -> None:
         for node in others:
             node.raft.switches.elect = False
         term = leader.raft.metrics().term
-        await leader.stop()
+        await leader.raft.quit(handover=False)
+        await leader.task
         cluster.nodes.pop(leader.id)
         with pytest.raises(DeadlineExceeded):
             # Several election timeouts: without the switch another would lead by then.
