@@ -175,7 +175,9 @@ class PeerEndpoint:
         one member's address may be a stranger. One is enough where this node has no membership to
         compare with, knows of its own removal, or has asked for it.
         """
-        self._logger.warning("node %d refuses this node: %s", node_id, error)
+        was_asked_for = isinstance(error, NodeRemoved) and self._is_leaving()
+        level = logging.INFO if was_asked_for else logging.WARNING
+        self._logger.log(level, "node %d refuses this node: %s", node_id, error)
         if not isinstance(error, NodeRemoved | IncarnationMismatch):
             return
         self._refusers.add(node_id)
