@@ -45,7 +45,7 @@ def test_a_healthy_hour_is_flat() -> None:
         ("memory_kib", 10 * 300 * 16 / 1024),  # sixteen bytes for each of 300 writes a second
         ("descriptors", 1 / 60),  # one in ten minutes
         ("threads", 1 / 60),
-        ("tasks", 1 / 30),
+        ("tasks", 1 / 20),
         ("objects", 30),
         ("disk_kib", 10),
         ("log_kib", 10),
@@ -57,6 +57,16 @@ def test_a_leak_is_found(what: str, per_sample: float) -> None:
         grown: dict[str, Any] = {what: int(getattr(sample, what) + per_sample * number)}
         leaking.append(replace(sample, **grown))
     assert [f.what for f in judge(leaking) if f.grown] == [what]
+
+
+@pytest.mark.parametrize("what", ["descriptors", "threads", "tasks"])
+@pytest.mark.parametrize("at", range(75, 300, 15))
+def test_a_count_that_rises_once_as_another_node_leads_is_no_leak(what: str, at: int) -> None:
+    samples: list[Sample] = []
+    for number, sample in enumerate(noisy(HOUR)):
+        more: dict[str, Any] = {what: getattr(sample, what) + (8 if number >= at else 0)}
+        samples.append(replace(sample, **more))
+    assert not [str(f) for f in judge(samples) if f.grown]
 
 
 def test_too_few_samples_say_nothing() -> None:

@@ -5,14 +5,17 @@ log finds its size. What counts is the last quarter against the second: of memor
 median, of descriptors, threads and tasks the least, since what is under way comes on top of them
 and goes again. It may be higher by the slack of its kind: an allowance for noise that a leak
 passes within an hour. At 300 writes/s some 450,000 writes lie between the two, so that even six
-bytes kept for each show. The slope of a line through the second half, with its standard error, is
-told for the reader; it decides nothing, since samples that follow each other are not independent.
+bytes kept for each show. Counts must have risen without their largest step, too: when another node
+begins to lead, its tasks and the connections of all change once and stay so; a leak goes on.
+The slope of a line through the second half, with its standard error, is told for the reader; it
+decides nothing, since samples that follow each other are not independent.
 
 After the restarts, whoever was not restarted last must have let go of all connections that ended.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Sequence
@@ -33,25 +36,34 @@ SLACK: dict[str, tuple[float, float]] = {
 #: A client keeps a stream of proposals, three tasks, to every node that it has met as leader.
 STREAM_TASKS = 3
 COUNTS = ("descriptors", "threads", "tasks")
+#: By how much the least of some figures differs from window to window in a healthy process.
+NOISE = {"tasks": 3}
+#: Into how many windows the quarters after the warm-up are cut to look for single steps.
+WINDOWS = 9
 #: The fewest samples of one process that say anything.
 FEWEST = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One figure of one process before and after, and its slope per hour."""
+    """One figure of one process before and after, and its slope per hour.
+
+    To have grown it must have done so without its largest `step`, too.
+    """
 
     who: str
     what: str
     before: float
     after: float
     allowed: float
+    step: float
     slope: float
     error: float
 
     @property
     def grown(self) -> bool:
-        return self.after > self.allowed
+        noise = NOISE.get(self.what, 0)
+        return self.after > self.allowed and self.after - self.step > self.before + noise
 
     def __str__(self) -> str:
         word = "GROWN" if self.grown else "flat"
@@ -81,7 +93,15 @@ def _compare(who: str, what: str, mine: Sequence[Sample]) -> Finding:
     after = _typical(what, values[-quarter:])
     half = mine[2 * quarter :]
     slope, error = line([s.seconds / 3600 for s in half], values[2 * quarter :])
-    return Finding(who, what, before, after, _allowed(what, before), slope, error)
+    step = _largest_step(what, values[quarter:]) if what in COUNTS else 0
+    return Finding(who, what, before, after, _allowed(what, before), step, slope, error)
+
+
+def _largest_step(what: str, values: Sequence[float]) -> float:
+    """Return by how much it rose at most from one window of equal length to the next."""
+    length = max(1, len(values) // WINDOWS)
+    levels = [_typical(what, values[at : at + length]) for at in range(0, len(values), length)]
+    return max(0, *(later - earlier for earlier, later in itertools.pairwise(levels)))
 
 
 def judge_restarts(samples: Sequence[Sample], restarted: str) -> list[Finding]:
@@ -102,7 +122,7 @@ def judge_restarts(samples: Sequence[Sample], restarted: str) -> list[Finding]:
             calm = [s for s in samples if s.phase == "calm"]
             after = _typical(what, _of(calm, who, what))
             allowed = _allowed(what, before) + more
-            findings.append(Finding(who, what, before, after, allowed, 0, 0))
+            findings.append(Finding(who, what, before, after, allowed, 0, 0, 0))
     return findings
 
 
