@@ -21,7 +21,9 @@ needs_proc = pytest.mark.skipif(
 
 
 @asynccontextmanager
-async def program(*arguments: str, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def program(
+    *arguments: str, cwd: Path = TOP, **environment: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run `python arguments...`; it is killed if it still runs at the end.
 
     What is given by name goes into its environment.
@@ -32,7 +34,7 @@ async def program(*arguments: str, **environment: str) -> AsyncIterator[asyncio.
     try:
         process = await asyncio.create_subprocess_exec(
             sys.executable, *arguments,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=TOP,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=cwd,
             env={**os.environ, "COLUMNS": "120", **environment},
         )  # fmt: skip
     finally:

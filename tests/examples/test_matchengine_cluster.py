@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
-import json
-import re
-import shlex
-import shutil
 import socket
 import zlib
 from collections.abc import AsyncIterator
@@ -17,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.children import TOP, Children, free_ports
+from examples.children import Children, free_ports
 from examples.matchengine.amounts import SCALE
 from examples.matchengine.answers import Answer, Cancelled, Placed, Refused
 from examples.matchengine.client import MatchClient
@@ -26,7 +21,7 @@ from examples.matchengine.machine import MatchMachine
 from examples.matchengine.orders import CancelOrder, Command
 from examples.process_cluster import ProcessCluster, leader_of
 from raftify.errors import OutcomeUnknown, RaftifyError
-from tests.examples.matchengine_orders import answers_http, buy, sell
+from tests.examples.matchengine_orders import buy, sell
 from tests.examples.processes import names_in, program
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -147,43 +142,3 @@ async def test_who_cannot_start_says_why_in_one_line(tmp_path: Path) -> None:
             assert node.returncode == 2, output.decode()
             assert last.startswith(b"matchengine: ")
             assert message in last
-
-
-@pytest.mark.skipif(shutil.which("curl") is None, reason="the README uses curl")
-async def test_what_the_readme_says_to_type_works(tmp_path: Path) -> None:
-    readme = (TOP / "examples" / "matchengine" / "README.md").read_text(encoding="utf-8")
-    written = sorted(set(re.findall(r"127\.0\.0\.1:(\d+)", readme)))
-    for port, free in zip(written, free_ports(len(written)), strict=True):
-        readme = readme.replace(port, str(free))
-    nodes = re.findall(
-        r"^    \.venv/bin/python (-m examples\.matchengine .*)$", readme, re.MULTILINE
-    )
-    requests = re.findall(r"^    curl (.*)$", readme, re.MULTILINE)
-    assert (len(nodes), len(requests)) == (3, 6)
-    answers = []
-    async with contextlib.AsyncExitStack() as stack:
-        for number, node in enumerate(nodes):
-            log_dir = str(tmp_path / f"node-{number}")
-            running = await stack.enter_async_context(
-                program(*shlex.split(node), "--log-dir", log_dir)
-            )
-            await answers_http(running)
-        for request in requests:
-            curl = await asyncio.create_subprocess_exec(
-                "curl", "--silent", "--fail-with-body", "--max-time", "60", *shlex.split(request),
-                stdout=asyncio.subprocess.PIPE,
-            )  # fmt: skip
-            assert curl.stdout is not None
-            if request.startswith("-N "):
-                answers.append(json.loads(await curl.stdout.readline()))
-                curl.terminate()  # as Ctrl-C does: it would go on for ever
-                await curl.communicate()
-                continue
-            output, _ = await curl.communicate()
-            assert curl.returncode == 0, (request, output)
-            answers.append(json.loads(output))
-    assert [answers[0]["status"], answers[1]["filled"]] == ["open", "1.5"]
-    assert answers[2]["bids"] == [{"price": "401", "quantity": "0.5", "orders": 1}]
-    assert [trade["price"] for trade in answers[3]["trades"]] == ["400.25"]
-    assert answers[4] == answers[3]["trades"][0]
-    assert answers[5]["quantity"] == "0.5"
