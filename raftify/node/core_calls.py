@@ -57,11 +57,11 @@ class CoreCalls:
                 if leader_only and self._raw.raft.role is not Role.LEADER:
                     raise self._not_leader()
                 act(future, deadline)
-            except InvariantViolation as error:
-                future.set_exception(error)
-                raise
             except RaftifyError as error:
                 future.set_exception(error)
+                if isinstance(error, InvariantViolation) or self._raw.failure is not None:
+                    # It is the end of the node, whoever asked; raised here it is told by its cause.
+                    raise
 
         self._asking[future] = None
         try:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from raftify.errors import OutcomeUnknown, RaftifyError, StorageFull
+from raftify.errors import OutcomeUnknown, RaftifyError, StorageError, StorageFull
 from raftify.testing.simulation import SimulatedCluster, SimulatedNode
 from tests.failures.simulation import simulated, tally
 
@@ -101,3 +101,28 @@ async def test_a_node_whose_disk_hangs_for_ever_can_still_be_stopped(
     assert cluster.now - began < 10
     with pytest.raises(RaftifyError):
         await waiting
+
+
+@simulated()
+async def test_a_disk_that_fails_under_a_call_ends_the_node_as_what_it_is(
+    cluster: SimulatedCluster,
+) -> None:
+    """Storm 377: who asked for a campaign got the StorageError, and the node ended by the broken
+    invariant that whatever came next was refused with."""
+    leader = await cluster.leader()
+    await write(leader, "k")
+    node = next(node for node in cluster.running() if node is not leader)
+    cluster.network.isolate(node.name)
+    node.crash()
+    # Nothing of the log is in memory.
+    node.start()
+    await cluster.until(lambda: node.running and node.raft.metrics().last_index > 0)
+    node.storage.fail_reads = True
+    with pytest.raises(StorageError, match="cannot read"):
+        await node.raft.campaign()
+    with pytest.raises(StorageError, match="cannot read"):
+        await node.outcome()
+    node.storage.fail_reads = False
+    cluster.network.heal()
+    node.start()
+    await cluster.settle()
