@@ -66,5 +66,5 @@ def open_archive(config: Config, storage: StableStorage) -> LogArchive:
     identity = storage.identity()
     if identity is None:
         raise StorageError("the log belongs to nobody yet: there is nothing to archive")
-    directory = Path(config.compacted_log_dir)
-    return LogArchive(directory, identity, config.compacted_log_size_threshold)
+    folder = storage.archive_folder(Path(config.compacted_log_dir))
+    return LogArchive(folder, identity, config.compacted_log_size_threshold)

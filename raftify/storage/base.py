@@ -10,11 +10,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 from raftify.core.types import Entry, HardState, RaftState, Snapshot
 from raftify.peers import Membership
 from raftify.records import SnapshotSink
+from raftify.storage.disk_folder import DiskFolder
+from raftify.storage.medium import Folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,11 @@ class StableStorage(ABC):
         that somebody could take away.
         """
         return None
+
+    def archive_folder(self, path: Path) -> Folder:
+        """Return where entries are kept that were discarded from the log: the directory at `path`
+        (`Config.compacted_log_dir`), unless a store keeps them elsewhere."""
+        return DiskFolder(path)
 
     # -- writes, from the storage thread ----------------------------------------------------
 

@@ -42,6 +42,15 @@ def sync_directory(path: Path) -> None:
         raise from_os_error(error, path, "sync the directory") from error
 
 
+def make_directories(path: Path) -> None:
+    """Make the directory and those above it, durably; raise StorageError or OSError."""
+    path = path.absolute()
+    missing = [directory for directory in (path, *path.parents) if not directory.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for directory in missing:
+        sync_directory(directory.parent)
+
+
 class DiskFolder:
     """A Folder on the real disk."""
 
@@ -49,10 +58,8 @@ class DiskFolder:
         self.path = path
 
     def make(self) -> None:
-        """Make it and sync the name; see Folder."""
-        if not self.path.exists():
-            self.path.mkdir()
-            sync_directory(self.path.parent)
+        """Make it and sync the name, with those above it; see Folder."""
+        make_directories(self.path)
 
     def names(self) -> list[str]:
         return [path.name for path in self.path.iterdir()]

@@ -10,7 +10,12 @@ from typing import Final
 from raftify.errors import NotALogDirectory, StorageDamaged
 from raftify.storage import lmdb_records as records
 from raftify.storage.directory_lock import DirectoryLock
-from raftify.storage.disk_folder import DiskFolder, from_os_error, sync_directory
+from raftify.storage.disk_folder import (
+    DiskFolder,
+    from_os_error,
+    make_directories,
+    sync_directory,
+)
 from raftify.storage.lmdb_environment import DATA_FILE, LmdbEnvironment
 from raftify.storage.lmdb_pages import check_pages
 from raftify.storage.log_state import decode_descriptor
@@ -50,7 +55,7 @@ class LogDirectory:
         The lock is released if that fails.
         """
         try:
-            _make_directories(path)
+            make_directories(path)
         except OSError as error:
             raise from_os_error(error, path, "make the directory") from error
         lock = DirectoryLock(path / LOCK_FILE)
@@ -94,15 +99,6 @@ class LogDirectory:
             contents = records.read_contents(environment, txn)
         files.open(decode_descriptor(contents.state.snapshot))
         return cls(path, lock, environment, contents, files, place)
-
-
-def _make_directories(path: Path) -> None:
-    """Make the directory and those above it, durably."""
-    path = path.absolute()
-    missing = [directory for directory in (path, *path.parents) if not directory.exists()]
-    path.mkdir(parents=True, exist_ok=True)
-    for directory in missing:
-        sync_directory(directory.parent)
 
 
 def _create(path: Path, map_size: int) -> None:

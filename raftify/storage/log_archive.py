@@ -7,12 +7,13 @@ gets its name once it is whole and durable, and is never changed.
 
 from __future__ import annotations
 
+import io
 import json
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -25,6 +26,7 @@ from raftify.errors import (
 )
 from raftify.storage.base import StoreIdentity
 from raftify.storage.disk_folder import DiskFolder, from_os_error
+from raftify.storage.medium import Folder
 from raftify.wire.codec import decode_entry, encode_entry
 
 SUFFIX: Final = ".entries"
@@ -41,19 +43,34 @@ class Segment:
 
     first_index: int
     last_index: int
-    path: Path
+    folder: Folder = field(compare=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """Name of the file."""
+        return f"{self.first_index:020}-{self.last_index:020}{SUFFIX}"
+
+    @property
+    def path(self) -> Path:
+        """Names the file in messages."""
+        return self.folder.path / self.name
 
     @property
     def size_bytes(self) -> int:
         """Size of the file."""
-        return self.path.stat().st_size
+        return self.folder.size(self.name)
+
+    def read(self) -> BinaryIO:
+        """Return the whole file, at most as large as what is archived at a time; raises OSError."""
+        with closing(self.folder.open(self.name)) as file:
+            return io.BytesIO(file.readall())
 
 
 class LogArchive:
     """Appends to an archive. One at a time, on one thread at a time."""
 
-    def __init__(self, directory: Path, identity: StoreIdentity, max_bytes: int) -> None:
-        """Open the archive in `directory`, made new if there is none.
+    def __init__(self, folder: Folder, identity: StoreIdentity, max_bytes: int) -> None:
+        """Open the archive in `folder`, made new if there is none.
 
         Args:
             identity: whose log it is of.
@@ -63,17 +80,17 @@ class LogArchive:
             StorageForeign: it is that of another node.
             StorageError: it cannot be read or made.
         """
-        self._directory = directory
-        self._folder = DiskFolder(directory)
+        self._folder = folder
         self._identity = identity
         self._max_bytes = max_bytes
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            for left in directory.glob("*" + _UNFINISHED):
-                left.unlink()
-            self._segments = find_segments(directory)
+            folder.make()
+            for left in folder.names():
+                if left.endswith(_UNFINISHED):
+                    folder.remove(left)
+            self._segments = find_segments(folder)
         except OSError as error:
-            raise from_os_error(error, directory, "open the archive in") from error
+            raise from_os_error(error, folder.path, "open the archive in") from error
         if self._segments:
             self._check_owner(self._segments[-1])
 
@@ -81,7 +98,7 @@ class LogArchive:
         owner = read_owner(segment)
         if owner != self._identity:
             raise StorageForeign(
-                f"the archive in {self._directory} is of node {owner.node_id} of cluster "
+                f"the archive in {self._folder.path} is of node {owner.node_id} of cluster "
                 f"{owner.cluster_id!r}, with another store: set compacted_log_dir to a directory "
                 "of this node's own"
             )
@@ -101,15 +118,14 @@ class LogArchive:
         entries = [entry for entry in entries if entry.index > self.last_index]
         if not entries:
             return
-        name = f"{entries[0].index:020}-{entries[-1].index:020}{SUFFIX}"
-        path = self._directory / name
+        segment = Segment(entries[0].index, entries[-1].index, self._folder)
         try:
-            self._write(name + _UNFINISHED, entries)
-            self._folder.rename(name + _UNFINISHED, name)
+            self._write(segment.name + _UNFINISHED, entries)
+            self._folder.rename(segment.name + _UNFINISHED, segment.name)
         except OSError as error:
-            raise from_os_error(error, path, "write") from error
+            raise from_os_error(error, segment.path, "write") from error
         self._folder.sync()
-        self._segments.append(Segment(entries[0].index, entries[-1].index, path))
+        self._segments.append(segment)
         self._remove_oldest()
 
     def _write(self, name: str, entries: Sequence[Entry]) -> None:
@@ -139,29 +155,29 @@ class LogArchive:
             sizes = [segment.size_bytes for segment in self._segments]
             total = sum(sizes)
             while len(self._segments) > 1 and total > self._max_bytes:
-                self._segments[0].path.unlink(missing_ok=True)
+                self._folder.remove(self._segments[0].name)
                 del self._segments[0]
                 total -= sizes.pop(0)
         except OSError as error:
-            raise from_os_error(error, self._directory, "remove old files of") from error
+            raise from_os_error(error, self._folder.path, "remove old files of") from error
 
 
 class ArchiveReader:
     """Reads an archive, also while its node appends to it."""
 
-    def __init__(self, directory: str | Path) -> None:
+    def __init__(self, directory: str | Path | Folder) -> None:
         """Look into `directory`.
 
         Raises:
             NotALogDirectory: there is no archive.
         """
-        self.directory = Path(directory)
+        folder = DiskFolder(Path(directory)) if isinstance(directory, str | Path) else directory
         try:
-            self.segments: Sequence[Segment] = find_segments(self.directory)
+            self.segments: Sequence[Segment] = find_segments(folder)
         except OSError as error:
-            raise from_os_error(error, self.directory, "open the archive in") from error
+            raise from_os_error(error, folder.path, "open the archive in") from error
         if not self.segments:
-            raise NotALogDirectory(f"there is no archive of log entries in {directory}")
+            raise NotALogDirectory(f"there is no archive of log entries in {folder.path}")
 
     @property
     def first_index(self) -> int:
@@ -192,24 +208,23 @@ class ArchiveReader:
                         yield entry
 
 
-def find_segments(directory: Path) -> list[Segment]:
-    """Return the files of the archive in `directory`, in order; what else is there does not count.
+def find_segments(folder: Folder) -> list[Segment]:
+    """Return the files of the archive in `folder`, in order; what else is there does not count.
 
     Raises OSError.
     """
     found = []
-    for path in directory.iterdir():
-        first, _, last = path.name.removesuffix(SUFFIX).partition("-")
-        if path.name.endswith(SUFFIX) and first.isdigit() and last.isdigit():
-            found.append(Segment(int(first), int(last), path))
+    for name in folder.names():
+        first, _, last = name.removesuffix(SUFFIX).partition("-")
+        if name.endswith(SUFFIX) and first.isdigit() and last.isdigit():
+            found.append(Segment(int(first), int(last), folder))
     return sorted(found)
 
 
 def read_owner(segment: Segment) -> StoreIdentity:
     """Return whose log a file is of; raise StorageError."""
     try:
-        with segment.path.open("rb") as file:
-            return _read_header(file, segment)
+        return _read_header(segment.read(), segment)
     except OSError as error:
         raise from_os_error(error, segment.path, "read") from error
 
@@ -233,14 +248,14 @@ def _read_header(file: BinaryIO, segment: Segment) -> StoreIdentity:
 def _read(segment: Segment) -> Iterator[Entry]:
     """Yield all entries of a file, checked."""
     try:
-        with segment.path.open("rb") as file:
-            _read_header(file, segment)
-            for index in range(segment.first_index, segment.last_index + 1):
-                yield _read_entry(file, segment, index)
-            if file.read(1):
-                raise _damaged(segment, f"there is more behind index {segment.last_index}")
+        file = segment.read()
     except OSError as error:
         raise from_os_error(error, segment.path, "read") from error
+    _read_header(file, segment)
+    for index in range(segment.first_index, segment.last_index + 1):
+        yield _read_entry(file, segment, index)
+    if file.read(1):
+        raise _damaged(segment, f"there is more behind index {segment.last_index}")
 
 
 def _read_entry(file: BinaryIO, segment: Segment, index: int) -> Entry:
@@ -248,7 +263,7 @@ def _read_entry(file: BinaryIO, segment: Segment, index: int) -> Entry:
     if len(frame) != _FRAME.size:
         raise _damaged(segment, f"it ends before index {index}")
     size, crc32 = _FRAME.unpack(frame)
-    data = file.read(min(size, segment.size_bytes))
+    data = file.read(size)
     if len(data) != size or zlib.crc32(data) != crc32:
         raise _damaged(segment, f"the checksum of index {index} is wrong")
     try:

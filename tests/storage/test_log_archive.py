@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from raftify.errors import NotALogDirectory, StorageDamaged, StorageForeign, StorageFull
+from raftify.storage import disk_folder
 from raftify.storage.base import StoreIdentity
 from raftify.storage.disk_folder import DiskFile, DiskFolder
 from raftify.storage.log_archive import ArchiveReader, LogArchive
@@ -16,7 +17,7 @@ from tests.storage.making import IDENTITY, make_entries
 
 
 def open_archive(directory: Path, max_bytes: int = 0) -> LogArchive:
-    return LogArchive(directory, IDENTITY, max_bytes)
+    return LogArchive(DiskFolder(directory), IDENTITY, max_bytes)
 
 
 def test_what_is_appended_is_read(tmp_path: Path) -> None:
@@ -29,6 +30,16 @@ def test_what_is_appended_is_read(tmp_path: Path) -> None:
     assert [*reader.entries(0, 100)] == everything
     assert [*reader.entries(9, 11)] == everything[7:9]
     assert [*reader.entries(11, 11)] == []
+
+
+def test_the_names_of_new_directories_are_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in the archive is in the log no more: a lost directory would be a lost history."""
+    synced: list[Path] = []
+    monkeypatch.setattr(disk_folder, "sync_directory", synced.append)
+    open_archive(tmp_path / "new" / "archive")
+    assert synced == [tmp_path / "new", tmp_path]
 
 
 def test_what_is_archived_already_is_left_out(tmp_path: Path) -> None:
@@ -100,7 +111,7 @@ def test_another_nodes_archive_is_refused(tmp_path: Path) -> None:
         StoreIdentity("other", 1, "incarnation-1"),
     ):
         with pytest.raises(StorageForeign, match="compacted_log_dir"):
-            LogArchive(tmp_path, other, 0)
+            LogArchive(DiskFolder(tmp_path), other, 0)
 
 
 def test_no_archive_is_told(tmp_path: Path) -> None:

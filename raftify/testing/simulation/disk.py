@@ -26,6 +26,9 @@ from raftify.testing.simulation.disk_folder import SimulatedFolder, StoredFolder
 from raftify.testing.simulation.disk_hold import DiskHealth, Hold
 from raftify.testing.simulation.disk_tables import Tables
 
+#: Where a store keeps what it discarded from its log.
+ARCHIVE_DIRECTORY = "archive"
+
 
 class SimulatedDisk:
     """The disk of one node. All that is random about it comes from `random`.
@@ -46,6 +49,7 @@ class SimulatedDisk:
     def _empty(self) -> None:
         self._tables = Tables()
         self._folder = StoredFolder()
+        self._archive = StoredFolder()
         self._is_new = True
         self.durable = DurableLog(self._tables)
 
@@ -80,7 +84,9 @@ class SimulatedDisk:
         except BaseException:
             self._let_go(hold)
             raise
-        return LmdbStorage(directory, config, logger or logging.getLogger("raftify.storage"))
+        storage = _Storage(directory, config, logger or logging.getLogger("raftify.storage"))
+        storage.archive = SimulatedFolder(self._path / ARCHIVE_DIRECTORY, self._archive, hold)
+        return storage
 
     @property
     def is_open(self) -> bool:
@@ -107,6 +113,7 @@ class SimulatedDisk:
             self._let_go(self._hold)
         if power_lost:
             self._folder.lose_power(self._random)
+            self._archive.lose_power(self._random)
 
     def crash_after(self, operations: int, then: Callable[[], None] | None = None) -> None:
         """Let the power be lost in the write number `operations` from now; 0 is the next one, and
@@ -191,6 +198,15 @@ class SimulatedDisk:
     def flip_bit(self) -> str | None:
         """Flip one bit of a record, its key or a snapshot's file; return which, or None."""
         return faults.flip_bit(self._tables, self._folder, self._random)
+
+
+class _Storage(LmdbStorage):
+    """The real store, whose archive is on the same disk, whatever the Config calls it."""
+
+    archive: SimulatedFolder
+
+    def archive_folder(self, path: Path) -> SimulatedFolder:
+        return self.archive
 
 
 class _Lock:

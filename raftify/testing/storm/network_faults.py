@@ -7,6 +7,9 @@ from random import Random
 from raftify.testing.simulation.network import Conditions
 from raftify.testing.storm.scene import Scene, patient
 
+#: Seconds that a packet may be under way over a slow link, and wait for a narrow one.
+_UNDER_WAY = 10.0
+
 
 def _names(scene: Scene) -> list[str]:
     return [node.name for node in scene.cluster.nodes.values()]
@@ -99,6 +102,7 @@ async def bad_weather(scene: Scene, random: Random) -> None:
         corrupt=rate(0.05),
         bytes_per_second=random.choice([None, None, 20_000.0]),
     )
+    scene.slow_until = max(scene.slow_until, scene.now + 10 + _UNDER_WAY)
     scene.cluster.network.set_conditions(conditions)
     await patient(scene, random.uniform(1, 10))
     scene.cluster.network.set_conditions(Conditions())
@@ -113,6 +117,7 @@ async def slow_link(scene: Scene, random: Random) -> None:
     delay = random.choice([0.05, 0.3, 1.5])
     conditions = Conditions(delay=delay, jitter=delay / 2, bytes_per_second=5_000.0)
     scene.cluster.network.set_link(source, target, conditions)
+    scene.slow_until = max(scene.slow_until, scene.now + 8 + _UNDER_WAY)
     await patient(scene, random.uniform(1, 8))
     scene.cluster.network.set_link(source, target, Conditions())
 

@@ -14,7 +14,7 @@ from raftify.core.types import Message, MessageType
 from raftify.errors import ConfigError, OutcomeUnknown, RaftifyError
 from raftify.testing.simulation.node import SimulatedNode
 from raftify.testing.simulation.observer import NodeView, Observer
-from raftify.testing.storm.scene import Scene, patient
+from raftify.testing.storm.scene import Scene
 
 _SECONDS = 3.0
 #: After so many seconds a request that nobody knows the outcome of is not under way any more.
@@ -52,21 +52,24 @@ def _new_write(scene: Scene, random: Random, who: str) -> tuple[Any, bytes, Any]
 
 
 async def forgotten_write(scene: Scene, random: Random) -> None:
-    """Propose and do not wait; sometimes look at what came of it, after all."""
+    """Propose, and do not wait. What came of it is noted when it comes, if it ever does."""
     node = scene.any_node(random)
     if node is None or node.process is None or node.facade is None or node.paused:
         return
     asked, data, call = _new_write(scene, random, "nowait")
-    written = node.process.run(node.facade.propose_nowait, data)
-    if random.random() < 0.5:
-        return
-    await patient(scene, random.uniform(0, 3))
-    if written.done() and not written.cancelled():
+
+    def note(written: asyncio.Future[bytes]) -> None:
+        if written.cancelled():
+            return
         error = written.exception()
         if error is None:
             call.ok(scene.workload.decode(asked, written.result()))
         elif isinstance(error, scene.recorder.nothing_happened):
             call.failed()
+
+    written = node.process.run(node.facade.propose_nowait, data)
+    if random.random() < 0.8:
+        node.process.run(written.add_done_callback, note)
 
 
 async def burst_from_outside(scene: Scene, random: Random) -> None:
@@ -74,7 +77,7 @@ async def burst_from_outside(scene: Scene, random: Random) -> None:
     writes = [_new_write(scene, random, "outside") for _ in range(random.choice([2, 5]))]
     async with _client(scene) as client:
         try:
-            async with asyncio.timeout(random.choice([0.05, 10.0, 10.0, 10.0])):
+            async with asyncio.timeout(random.choice([0.05, *[10.0] * 9])):
                 results = await client.propose_many([data for _, data, _ in writes])
         except (RaftifyError, TimeoutError):
             return

@@ -39,6 +39,7 @@ class Plan:
         founding: how the cluster comes to be.
         learners: static learners that it begins with.
         first_leader: the static voter that campaigns at once; 0: nobody.
+        archived: whether nodes keep what they discard from their logs.
     """
 
     seed: int | str
@@ -53,6 +54,7 @@ class Plan:
     founding: Founding
     learners: int
     first_leader: int
+    archived: bool
 
 
 def draw_plan(seed: int | str, *, size: int | None = None, seconds: float | None = None) -> Plan:
@@ -75,6 +77,7 @@ def draw_plan(seed: int | str, *, size: int | None = None, seconds: float | None
         founding=founding,
         learners=learners,
         first_leader=first_leader,
+        archived=Random(f"{seed}/archived").random() < 0.3,
     )
 
 
@@ -134,4 +137,6 @@ def draw_config(random: Random, plan: Plan) -> Config:
         inbox_limit=pick([8, 65_536]),
         outbox_messages=pick([4, 4096]),
         outbox_bytes=pick([2 * MIB, 64 * MIB]),
+        save_compacted_logs=plan.archived,
+        compacted_log_size_threshold=0,
     )

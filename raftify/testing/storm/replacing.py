@@ -103,7 +103,12 @@ def _who_met(scene: Scene, node: SimulatedNode) -> set[tuple[str, int]]:
 
 
 def _demand_not_heard(scene: Scene, node: SimulatedNode, met: set[tuple[str, int]]) -> None:
-    """Demand that nobody who had met `node` takes its messages now that its disk is another."""
+    """Demand that nobody who had met `node` takes its messages now that its disk is another.
+
+    Unless what it sent before may be under way still.
+    """
+    if scene.slow_until > scene.now:
+        return
     for other in scene.running():
         is_right = scene.machine(other).odd_until < scene.now - _OLD_ID_SECONDS
         silence = other.silence_of(node.id)

@@ -95,6 +95,8 @@ class Scene:
     unsettled_until: float = 0.0
     #: Likewise the address of a member.
     misplaced_until: float = 0.0
+    #: What was sent before may be under way until then, over a link that was slow or narrow.
+    slow_until: float = 0.0
     _numbers: int = 0
 
     @property

@@ -18,6 +18,7 @@ from raftify.testing.simulation.node import SimulatedNode
 from raftify.testing.simulation.observer import Observer
 from raftify.testing.simulation.run import simulate
 from raftify.testing.simulation.trace import Trace
+from raftify.testing.storm.archives import Archives
 from raftify.testing.storm.callers import Caller
 from raftify.testing.storm.checks import check_history, check_nodes
 from raftify.testing.storm.disk_faults import DISK_FAULTS
@@ -125,7 +126,8 @@ class Storm:
         )
         mailbag = Mailbag()
         scene.mail = mailbag.messages
-        cluster.observers.append(mailbag)
+        archives = Archives()
+        cluster.observers += [mailbag, *([archives] if self.plan.archived else [])]
         await found(scene)
         began = cluster.now
         offices = Offices(scene)
@@ -152,6 +154,9 @@ class Storm:
         self.report.recovery = cluster.now - healed
         await offices.demand_at_work(RECOVERY)
         await self._check(scene, callers[0], members)
+        if self.plan.archived:
+            for node in members:
+                archives.check(scene, node)
         keeper.cancel()
         minding.cancel()
         self._note(scene, began, ended)
