@@ -67,7 +67,9 @@ async def test_a_proposal_that_nobody_waits_for(tmp_path: Path) -> None:
 async def test_what_is_forgotten_ends_with_the_node(tmp_path: Path) -> None:
     async with LocalCluster(tmp_path) as cluster:
         leader, follower = await leader_and_follower(cluster)
-        await leader.stop()
+        # Without a handover: nobody leads who could take it.
+        await leader.raft.quit(handover=False)
+        await leader.task
         forgotten = follower.raft.propose_nowait(b"e1")
         await asyncio.sleep(0)
         for node in cluster.nodes.values():
