@@ -67,7 +67,7 @@ class Counting(Observer):
 def test_a_whole_life_with_every_call_to_the_observers() -> None:
     counting = Counting()
 
-    async def scenario(cluster: SimulatedCluster) -> None:
+    async def scenario(cluster: SimulatedCluster[Tally]) -> None:
         first, second, third = await cluster.start(3)
         leader = await cluster.leader()
         for number in range(30):
@@ -80,7 +80,6 @@ def test_a_whole_life_with_every_call_to_the_observers() -> None:
         await cluster.converge()
         await joined.leave()
         for node in (first, second, third):
-            assert isinstance(node.machine, Tally)
             assert node.machine.order == [*(f"e{number}" for number in range(30)), "after"]
             await node.stop()
 
@@ -97,20 +96,20 @@ def test_a_whole_life_with_every_call_to_the_observers() -> None:
 
 
 def test_a_cluster_is_founded_by_initialize_with_a_learner() -> None:
-    async def scenario(cluster: SimulatedCluster) -> None:
+    async def scenario(cluster: SimulatedCluster[Tally]) -> None:
         nodes = await cluster.initialize(2, learners=1)
         assert [node.id for node in nodes] == [1, 2, 3]
         conf = (await cluster.leader()).runtime.state.membership.conf_state
         assert (conf.voters, conf.learners) == ((1, 2), (3,))
         await (await cluster.leader()).raft.propose(b"x")
         await cluster.converge()
-        assert all(isinstance(n.machine, Tally) and n.machine.order == ["x"] for n in nodes)
+        assert all(node.machine.order == ["x"] for node in nodes)
 
     simulate(scenario, machine=Tally, seed=1, observers=[Invariants()])
 
 
 def test_nodes_that_wait_have_no_cluster_until_one_of_them_is_told() -> None:
-    async def scenario(cluster: SimulatedCluster) -> None:
+    async def scenario(cluster: SimulatedCluster[Tally]) -> None:
         peers = cluster.place(3)
         for node_id in peers:
             cluster.nodes[node_id].start(node_id)
@@ -127,7 +126,7 @@ def test_nodes_that_wait_have_no_cluster_until_one_of_them_is_told() -> None:
 
 @pytest.mark.parametrize("first", [1, 2, 3])
 def test_a_static_cluster_begins_with_the_leader_and_the_learners_it_was_told(first: int) -> None:
-    async def scenario(cluster: SimulatedCluster) -> None:
+    async def scenario(cluster: SimulatedCluster[Tally]) -> None:
         await cluster.start(3, learners=2, first_leader=first)
         leader = await cluster.leader()
         assert leader.id == first
@@ -141,7 +140,7 @@ def test_a_static_cluster_begins_with_the_leader_and_the_learners_it_was_told(fi
 
 @pytest.mark.parametrize("callbacks", [0, 1, 5, 13, 40, 77, 150])
 def test_a_crash_at_any_await_loses_nothing_acknowledged(callbacks: int) -> None:
-    async def scenario(cluster: SimulatedCluster) -> None:
+    async def scenario(cluster: SimulatedCluster[Tally]) -> None:
         await cluster.start(3)
         leader = await cluster.leader()
         leader.crash_after(callbacks)
@@ -154,7 +153,6 @@ def test_a_crash_at_any_await_loses_nothing_acknowledged(callbacks: int) -> None
         leader.start()
         await cluster.converge()
         for node in cluster.nodes.values():
-            assert isinstance(node.machine, Tally)
             assert set(acknowledged) <= set(node.machine.order)
             assert not node.machine.twice()
 
@@ -162,7 +160,7 @@ def test_a_crash_at_any_await_loses_nothing_acknowledged(callbacks: int) -> None
 
 
 def test_the_scenario_hears_what_broke_with_the_seed_to_repeat_it() -> None:
-    async def scenario(cluster: SimulatedCluster) -> None:
+    async def scenario(cluster: SimulatedCluster[Tally]) -> None:
         await cluster.start(1)
         await asyncio.sleep(10)
         raise ValueError("found something")
@@ -182,7 +180,7 @@ def test_a_violation_ends_the_simulation_wherever_it_is_found() -> None:
             if any(entry.data == b"bad" for entry in entries):
                 raise InvariantViolation("Strict", "nowhere", f"node {node.id} applied it")
 
-    async def scenario(cluster: SimulatedCluster) -> None:
+    async def scenario(cluster: SimulatedCluster[Tally]) -> None:
         await cluster.start(3)
         leader = await cluster.leader()
         await leader.raft.propose(b"good")
@@ -194,7 +192,7 @@ def test_a_violation_ends_the_simulation_wherever_it_is_found() -> None:
 
 
 def test_a_state_machine_that_raises_ends_its_node_and_says_so() -> None:
-    async def scenario(cluster: SimulatedCluster) -> None:
+    async def scenario(cluster: SimulatedCluster[Tally]) -> None:
         await cluster.start(1)
         (node,) = cluster.nodes.values()
         with suppress(RaftifyError):
@@ -208,7 +206,7 @@ def test_a_state_machine_that_raises_ends_its_node_and_says_so() -> None:
 
 
 def test_a_wiped_machine_is_refused_under_its_old_id_and_joins_under_a_new_one() -> None:
-    async def scenario(cluster: SimulatedCluster) -> None:
+    async def scenario(cluster: SimulatedCluster[Tally]) -> None:
         nodes = await cluster.start(3)
         await (await cluster.leader()).raft.propose(b"x")
         wiped = next(node for node in nodes if not node.raft.is_leader())
@@ -223,14 +221,13 @@ def test_a_wiped_machine_is_refused_under_its_old_id_and_joins_under_a_new_one()
         await cluster.rejoin(wiped)
         assert wiped.id not in (0, old_id)
         await cluster.converge()
-        assert isinstance(wiped.machine, Tally)
         assert wiped.machine.order == ["x"]
 
     simulate(scenario, machine=Tally, seed=3)
 
 
 def test_a_stalled_disk_costs_its_leader_the_office_and_a_pause_too() -> None:
-    async def scenario(cluster: SimulatedCluster) -> None:
+    async def scenario(cluster: SimulatedCluster[Tally]) -> None:
         await cluster.start(3)
         leader = await cluster.leader()
         leader.stall()
@@ -252,7 +249,7 @@ def test_a_stalled_disk_costs_its_leader_the_office_and_a_pause_too() -> None:
 def test_a_trace_can_be_read_and_drawn() -> None:
     trace = Trace()
 
-    async def scenario(cluster: SimulatedCluster) -> None:
+    async def scenario(cluster: SimulatedCluster[Tally]) -> None:
         await cluster.start(3)
         leader = await cluster.leader()
         await leader.raft.propose(b"x")
@@ -273,7 +270,7 @@ def test_a_trace_can_be_read_and_drawn() -> None:
 
 
 def test_a_trace_keeps_as_many_events_as_it_was_told_and_the_digest_of_all() -> None:
-    async def scenario(cluster: SimulatedCluster) -> None:
+    async def scenario(cluster: SimulatedCluster[Tally]) -> None:
         await cluster.start(3)
         await asyncio.sleep(20)
 

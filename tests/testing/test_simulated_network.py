@@ -10,11 +10,11 @@ import pytest
 
 from raftify.config import Config
 from raftify.errors import NoLeader, OutcomeUnknown
-from raftify.testing.simulation import Conditions, SimulatedCluster, SimulatedNode, Trace, simulate
+from raftify.testing.simulation import Conditions, SimulatedCluster, Trace, simulate
 from raftify.testing.simulation.trace import Delivered, Dropped, Sent
 from tests.cluster.machines import Tally
 
-Scenario = Callable[[SimulatedCluster], Awaitable[None]]
+Scenario = Callable[[SimulatedCluster[Tally]], Awaitable[None]]
 
 
 def run(scenario: Scenario, *, seed: int = 1, config: Config | None = None) -> Trace:
@@ -23,33 +23,28 @@ def run(scenario: Scenario, *, seed: int = 1, config: Config | None = None) -> T
     return trace
 
 
-async def write(cluster: SimulatedCluster, count: int) -> None:
+async def write(cluster: SimulatedCluster[Tally], count: int) -> None:
     leader = await cluster.leader()
     for number in range(count):
         await leader.raft.propose(f"e{number}".encode(), timeout=60)
 
 
-def under(conditions: Conditions, count: int = 30) -> tuple[Trace, SimulatedCluster]:
+def under(conditions: Conditions, count: int = 30) -> tuple[Trace, SimulatedCluster[Tally]]:
     """Return what happened to `count` writes under `conditions`, after which all nodes agreed."""
-    clusters: list[SimulatedCluster] = []
+    clusters: list[SimulatedCluster[Tally]] = []
 
-    async def scenario(cluster: SimulatedCluster) -> None:
+    async def scenario(cluster: SimulatedCluster[Tally]) -> None:
         clusters.append(cluster)
         await cluster.start(3)
         cluster.network.set_conditions(conditions)
         await write(cluster, count)
         cluster.heal()
         await cluster.converge()
-        orders = {tuple(machine_of(node).order) for node in cluster.nodes.values()}
+        orders = {tuple(node.machine.order) for node in cluster.nodes.values()}
         assert orders == {tuple(f"e{number}" for number in range(count))}
-        assert not any(machine_of(node).twice() for node in cluster.nodes.values())
+        assert not any(node.machine.twice() for node in cluster.nodes.values())
 
     return run(scenario), clusters[0]
-
-
-def machine_of(node: SimulatedNode) -> Tally:
-    assert isinstance(node.machine, Tally)
-    return node.machine
 
 
 def delays(trace: Trace) -> list[float]:
@@ -108,7 +103,7 @@ def test_a_slow_link_takes_its_time() -> None:
     def seconds(bytes_per_second: float | None) -> float:
         took: list[float] = []
 
-        async def scenario(cluster: SimulatedCluster) -> None:
+        async def scenario(cluster: SimulatedCluster[Tally]) -> None:
             await cluster.start(3)
             leader = await cluster.leader()
             cluster.network.set_conditions(Conditions(bytes_per_second=bytes_per_second))
@@ -124,7 +119,7 @@ def test_a_slow_link_takes_its_time() -> None:
 
 
 def test_a_link_is_cut_in_one_direction_only() -> None:
-    async def scenario(cluster: SimulatedCluster) -> None:
+    async def scenario(cluster: SimulatedCluster[Tally]) -> None:
         await cluster.start(3)
         leader = await cluster.leader()
         other = next(node for node in cluster.nodes.values() if node is not leader)
@@ -138,19 +133,19 @@ def test_a_link_is_cut_in_one_direction_only() -> None:
         await (await cluster.leader()).raft.propose(b"meanwhile")
         cluster.network.mend(leader.name, other.name)
         await cluster.converge()
-        assert machine_of(other).order == ["meanwhile"]
+        assert other.machine.order == ["meanwhile"]
 
     run(scenario)
 
 
-def trace_of(cluster: SimulatedCluster) -> list[object]:
+def trace_of(cluster: SimulatedCluster[Tally]) -> list[object]:
     return list(cluster.trace.events())
 
 
 def test_a_partial_partition_leaves_one_leader_who_commits() -> None:
     """Everybody sees the first node, and nobody anybody else (etcd's and Cloudflare's outages)."""
 
-    async def scenario(cluster: SimulatedCluster) -> None:
+    async def scenario(cluster: SimulatedCluster[Tally]) -> None:
         nodes = await cluster.start(3)
         cluster.network.cut(nodes[1].name, nodes[2].name, both_ways=True)
         await asyncio.sleep(5)
@@ -164,7 +159,7 @@ def test_a_partial_partition_leaves_one_leader_who_commits() -> None:
 
 
 def test_a_call_that_was_cut_off_says_that_its_outcome_is_open() -> None:
-    async def scenario(cluster: SimulatedCluster) -> None:
+    async def scenario(cluster: SimulatedCluster[Tally]) -> None:
         await cluster.start(3)
         leader = await cluster.leader()
         follower = next(node for node in cluster.nodes.values() if node is not leader)
@@ -179,7 +174,7 @@ def test_a_call_that_was_cut_off_says_that_its_outcome_is_open() -> None:
 
 
 def test_a_call_in_a_node_that_crashes_ends_at_once() -> None:
-    async def scenario(cluster: SimulatedCluster) -> None:
+    async def scenario(cluster: SimulatedCluster[Tally]) -> None:
         await cluster.start(3)
         leader = await cluster.leader()
         call = asyncio.create_task(leader.raft.propose(b"x"))
@@ -194,7 +189,7 @@ def test_a_call_in_a_node_that_crashes_ends_at_once() -> None:
 
 
 def test_a_client_outside_finds_the_leader_and_hears_when_there_is_none() -> None:
-    async def scenario(cluster: SimulatedCluster) -> None:
+    async def scenario(cluster: SimulatedCluster[Tally]) -> None:
         await cluster.start(3)
         async with cluster.client() as client:
             assert await client.propose(b"x") == b"x:1"
@@ -210,7 +205,7 @@ def test_a_client_outside_finds_the_leader_and_hears_when_there_is_none() -> Non
 def test_a_snapshot_arrives_in_pieces_whatever_the_network_does_to_them() -> None:
     config = Config(snapshot_keep_entries=0, snapshot_chunk_bytes=500, snapshot_entries=0)
 
-    async def scenario(cluster: SimulatedCluster) -> None:
+    async def scenario(cluster: SimulatedCluster[Tally]) -> None:
         await cluster.start(3)
         leader = await cluster.leader()
         follower = next(node for node in cluster.nodes.values() if node is not leader)
@@ -221,8 +216,8 @@ def test_a_snapshot_arrives_in_pieces_whatever_the_network_does_to_them() -> Non
         cluster.network.set_conditions(Conditions(loss=0.02, corrupt=0.03))
         follower.start()
         await follower.applied(leader.runtime.state.applied, timeout=300)
-        assert machine_of(follower).restored == 1
-        assert len(machine_of(follower).order) == 200
+        assert follower.machine.restored == 1
+        assert len(follower.machine.order) == 200
         assert cluster.network.counts["corrupt"] > 0
 
     trace = run(scenario, config=config)
@@ -233,7 +228,7 @@ def test_a_snapshot_arrives_in_pieces_whatever_the_network_does_to_them() -> Non
 def test_a_connection_whose_far_end_died_while_it_was_made_is_found_broken() -> None:
     """It was taken for standing for ever, and what was sent over it went nowhere."""
 
-    async def scenario(cluster: SimulatedCluster) -> None:
+    async def scenario(cluster: SimulatedCluster[Tally]) -> None:
         (node,) = await cluster.start(1)
         port = cluster.network.port(node.address)
         assert port is not None
