@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from examples.asgi import answer_until_told
+from examples import asgi
 from examples.matchengine.limits import Limits
 from examples.matchengine.machine import MatchMachine
 from examples.matchengine.stream import TradeStreams
@@ -22,7 +22,7 @@ from raftify.testing import MemoryNetwork
 from tests.examples.matchengine_orders import buy, sell
 
 #: So few that a test soon has more.
-KEPT = 1_000
+KEPT = 500
 
 
 class Node:
@@ -40,7 +40,7 @@ class Node:
     async def serve(self) -> None:
         async with self.streams:
             application = MatchApi(self.raft, self.streams).application()
-            await answer_until_told(
+            await asgi.answer_until_told(
                 self.raft, application, self.listening, self.stop, at_end=self.streams.end
             )
 
@@ -150,30 +150,43 @@ async def test_an_empty_line_says_that_nothing_happens() -> None:
         assert trade["number"] == 1
 
 
-async def test_a_reader_that_is_too_slow_is_told_where_it_stopped_and_costs_no_memory() -> None:
+@asynccontextmanager
+async def lazy_reader(node: Node) -> AsyncIterator[socket.socket]:
+    """Follow the trades from the first on over a connection whose end here takes a few KiB, and
+    only when it is told to; 15 times as many trades happen as are kept."""
     loop = asyncio.get_running_loop()
-    async with serving() as (node,):
-        await node.trade(1, 1)
-        with socket.socket() as reader:
-            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            reader.setblocking(False)
-            await loop.sock_connect(reader, node.address)
-            await loop.sock_sendall(
-                reader, b"GET /trades/stream?from=1 HTTP/1.1\r\nHost: x\r\n\r\n"
-            )
-            received = await loop.sock_recv(reader, 1)
-            produced = 1
-            while produced < 15 * KEPT:
-                await node.trade(produced + 1, KEPT)
-                produced += KEPT
-            while not received.endswith(b"\r\n0\r\n\r\n"):
-                received += await loop.sock_recv(reader, 1 << 16)
-        lines = [json.loads(line) for line in received.split(b"\n") if line.startswith(b"{")]
-        *trades, last = lines
+    await node.trade(1, 1)
+    with socket.socket() as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        reader.setblocking(False)
+        await loop.sock_connect(reader, node.address)
+        await loop.sock_sendall(reader, b"GET /trades/stream?from=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert await loop.sock_recv(reader, 1) == b"H"
+        for number in range(15):
+            await node.trade(2 + number * KEPT, KEPT)
+        yield reader
+
+
+async def test_a_reader_that_is_too_slow_is_told_where_it_stopped_and_costs_no_memory() -> None:
+    loop, received = asyncio.get_running_loop(), b""
+    async with serving() as (node,), lazy_reader(node) as reader:
+        while not received.endswith(b"\r\n0\r\n\r\n"):
+            received += await loop.sock_recv(reader, 1 << 16)
+        *trades, last = [json.loads(line) for line in received.split(b"\n") if line[:1] == b"{"]
         assert [trade["number"] for trade in trades] == list(range(1, len(trades) + 1))
         assert (last["end"], last["next"]) == ("Behind", len(trades) + 1)
         assert len(trades) < 5 * KEPT
         assert await node.refused("?from=1") == (404, "NotThere")
+
+
+async def test_a_reader_that_does_not_read_holds_up_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asgi, "GRACE_SECONDS", 1)
+    async with serving() as (node,), lazy_reader(node):
+        node.stop.set()
+        async with asyncio.timeout(20):
+            while node.streams.readers:  # noqa: ASYNC110 - the web server says nobody when
+                await asyncio.sleep(0.01)
+        # Leaving `serving` waits for the end of all.
 
 
 async def test_there_is_room_for_so_many_readers_and_each_makes_room_again() -> None:
