@@ -89,8 +89,9 @@ class Standing:
         """The same with the next tick. Whoever is refused and asks at once is refused at once."""
         self._to_call = True
 
-    def call_everybody(self) -> None:
-        """Send every member a word, to hear whether it refuses this node."""
+    def call_everybody(self, *others: int) -> None:
+        """Send every member a word, and `others` that are known, to hear whether it refuses this
+        node; who does not, hears where this node is."""
         # It says nothing that a member could not say, so that it does no harm where it is believed.
         self._transport.send(
             [
@@ -101,7 +102,7 @@ class Standing:
                     term=self._state.term,
                     commit=INVALID_INDEX,
                 )
-                for node_id in self._state.membership.peers
+                for node_id in {*self._state.membership.peers, *others}
             ]
         )
 
@@ -118,7 +119,8 @@ class Standing:
                 if error.leader_id in (INVALID_ID, own.node_id) or not error.leader_address:
                     continue
                 self._heard(error.leader_id, error.leader_address)
-                self.call_everybody()
+                # It may have joined since: then it is no member as far as this node knows.
+                self.call_everybody(error.leader_id)
             except RaftifyError:
                 continue
             finally:

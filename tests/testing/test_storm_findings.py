@@ -97,6 +97,27 @@ def test_two_that_moved_at_once_find_each_other() -> None:
     simulate(scenario, machine=Store, config=Config(), timeout=120)
 
 
+def test_a_learner_that_moved_calls_a_leader_that_joined_since() -> None:
+    """Storm 20018: another member told it who leads, and where. But it called only those that its
+    own membership had, and the leader went on to call at the old address."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        (first,) = await cluster.start(1)
+        learner = cluster.new_machine()
+        learner.start((await cluster.ticket(learner, first)).reserved_id)
+        cluster.nodes[learner.id] = learner
+        await first.raft.add_learner(learner.id, learner.address)
+        learner.crash()
+        second = await cluster.join()
+        await second.raft.transfer_leader(second.id, timeout=10)
+        await second.raft.change_config(add_learners=[first.id], timeout=10)
+        learner.start(address=f"{learner.name}:7001")
+        await cluster.converge()
+        assert second.raft.get_peers()[learner.id].address == f"{learner.name}:7001"
+
+    simulate(scenario, machine=Store, config=Config(), timeout=120)
+
+
 def test_a_learner_that_was_removed_while_it_was_away_ends() -> None:
     """Storms 636 and 670: a leader says nothing to who is removed, a learner says nothing by
     itself, and so it was never told. With its process alive, and with a new one."""
