@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+
+from tests.cli.running_program import Program
 
 
 @pytest.fixture
@@ -12,3 +14,10 @@ def free_port() -> Iterator[int]:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]
+
+
+@pytest.fixture
+async def program() -> AsyncIterator[Program]:
+    """`raftify-cli` in a process of its own."""
+    async with Program() as running:
+        yield running

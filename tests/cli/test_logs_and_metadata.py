@@ -13,6 +13,7 @@ from rich.cells import cell_len
 
 from raftify.cli.main import EXIT_FINE, EXIT_NO_ANSWER, EXIT_USAGE, main
 from tests.cli.log_directories import found, make_long, make_sample
+from tests.cli.writer import writing
 
 Capture = pytest.CaptureFixture[str]
 
@@ -349,52 +350,21 @@ def test_a_terminal_without_unicode_is_served(sample: Path) -> None:
     assert json.loads(raw.stdout.splitlines()[-1])["data"].startswith("grüße")
 
 
-WRITER = """
-import sys
-from pathlib import Path
-from raftify.core.types import Entry, HardState
-from raftify.storage.base import WriteBatch
-from tests.cli.log_directories import open_storage
-
-storage = open_storage(Path(sys.argv[1]))
-index = storage.last_index()
-print("open", flush=True)
-for line in sys.stdin:
-    for _ in range(100):
-        index += 1
-        storage.write(WriteBatch(entries=[Entry(term=9, index=index, data=b"live %d" % index)]))
-    print(index, flush=True)
-storage.close()
-"""
-
-
 @pytest.mark.slow
 def test_the_log_of_a_running_node_can_be_read_while_it_writes(
     sample: Path, capsys: Capture
 ) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", WRITER, str(sample)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    ) as writer:
-        assert writer.stdin is not None
-        assert writer.stdout is not None
-        assert writer.stdout.readline() == "open\n"
-        seen = 7
+    seen = 7
+    with writing(sample, "lmdb", burst=100) as writer:
         for _ in range(10):
-            writer.stdin.write("\n")
-            writer.stdin.flush()
+            writer.begin()
             # The writer is at work right now: a part of its entries is there, without a gap.
             code, lines, err = run(capsys, "describe", "logs", sample, "--raw")
             assert (code, err) == (EXIT_FINE, "")
             indices = [json.loads(line)["index"] for line in lines]
             assert indices == list(range(2, indices[-1] + 1))
             assert indices[-1] >= seen
-            seen = int(writer.stdout.readline())
+            seen = writer.done()
             code, lines, _ = run(capsys, "describe", "metadata", sample, "--raw")
             assert json.loads(lines[0])["last_index"] == seen
-        writer.stdin.close()
-        assert writer.wait(timeout=30) == 0
     assert seen == 7 + 1000

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ pytest.importorskip("rocksdict", reason="needs raftify[rocksdb]")
 from raftify.cli.main import EXIT_FINE, EXIT_USAGE, main
 from raftify.storage.rocksdb import RocksDbStorage
 from tests.cli.log_directories import make_sample
+from tests.cli.writer import writing
 
 Capture = pytest.CaptureFixture[str]
 
@@ -56,40 +55,10 @@ def test_a_damaged_one(sample: Path, capsys: Capture) -> None:
         assert str(sample) in err
 
 
-WRITER = """
-import sys
-from pathlib import Path
-from raftify.core.types import Entry
-from raftify.storage.base import WriteBatch
-from raftify.storage.rocksdb import RocksDbStorage
-from raftify.storage.rocksdb import RocksDbStorage
-from tests.cli.log_directories import open_storage
-
-storage = open_storage(Path(sys.argv[1]), RocksDbStorage.create)
-print("open", flush=True)
-for index, line in enumerate(sys.stdin, storage.last_index() + 1):
-    storage.write(WriteBatch(entries=[Entry(term=9, index=index, data=b"live %d" % index)]))
-    print(index, flush=True)
-storage.close()
-"""
-
-
 @pytest.mark.slow
 def test_of_a_running_node_the_newest_is_shown(sample: Path, capsys: Capture) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", WRITER, str(sample)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    ) as writer:
-        assert writer.stdin is not None
-        assert writer.stdout is not None
-        assert writer.stdout.readline() == "open\n"
+    with writing(sample, "rocksdb", burst=1) as writer:
         for index in range(8, 14):
-            writer.stdin.write("\n")
-            writer.stdin.flush()
-            assert writer.stdout.readline() == f"{index}\n"
+            writer.begin()
+            assert writer.done() == index
             assert f"live {index}" in shown(capsys, "logs", sample, "--tail", "1")
-        writer.stdin.close()
-        assert writer.wait(timeout=30) == 0

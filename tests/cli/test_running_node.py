@@ -15,7 +15,7 @@ from raftify.cli.metrics_view import show_metrics
 from raftify.errors import MalformedMessage
 from raftify.node.metrics import Metrics, PeerMetrics
 from raftify.node.report import describe_metrics
-from tests.cli.running_program import cli, done
+from tests.cli.running_program import Program
 from tests.client.fake_cluster import FakeCluster
 from tests.cluster.local_cluster import LocalCluster
 from tests.cluster.machines import Tally
@@ -59,23 +59,23 @@ async def test_a_node_that_tells_no_metrics() -> None:
 
 
 @pytest.mark.slow
-async def test_a_running_node(tmp_path: Path) -> None:
+async def test_a_running_node(tmp_path: Path, program: Program) -> None:
     async with LocalCluster(tmp_path) as cluster:
         founder = await cluster.grow_to(2)
         await founder.raft.propose(b"fig")
-        metrics = await done("describe", "metrics", founder.address)
+        metrics = await program.done("describe", "metrics", founder.address)
         assert (metrics["role"], metrics["term"]) == ("leader", founder.raft.metrics().term)
         assert metrics["membership"]["voters"] == [1, 2]
         assert list(metrics["peers"]) == ["2"]
-        code, out, err = await cli("describe", "metrics", founder.address)
+        code, out, err = await program.cli("describe", "metrics", founder.address)
         assert (code, err) == (EXIT_FINE, "")
         assert "Metrics of node 1" in out
-        state = await done("describe", "node", founder.address, "--machine", "json:loads")
+        state = await program.done("describe", "node", founder.address, "--machine", "json:loads")
         assert (state["state_machine"], state["state_machine_fault"]) == (
             "[['fig'], {'fig': 1}]",
             None,
         )
-        code, out, err = await cli("describe", "node", founder.address, "--state")
+        code, out, err = await program.cli("describe", "node", founder.address, "--state")
         assert (code, err) == (EXIT_FINE, "")
         assert '[["fig"], {"fig": 1}]' in out
 
@@ -86,13 +86,15 @@ class Wrong(Tally):
 
 
 @pytest.mark.slow
-async def test_a_state_that_cannot_be_had_is_told_in_its_place(tmp_path: Path) -> None:
+async def test_a_state_that_cannot_be_had_is_told_in_its_place(
+    tmp_path: Path, program: Program
+) -> None:
     async with LocalCluster(tmp_path, make_machine=Wrong) as cluster:
         founder = await cluster.found()
-        state = await done("describe", "node", founder.address, "--machine", MACHINE)
+        state = await program.done("describe", "node", founder.address, "--machine", MACHINE)
         assert state["state_machine"] is None
         assert "encode of Wrong raised OSError: no words" in state["state_machine_fault"]
-        code, out, err = await cli("describe", "node", founder.address, "--state")
+        code, out, err = await program.cli("describe", "node", founder.address, "--state")
         assert (code, err) == (EXIT_FINE, "")
         assert "cannot be shown" in out
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from raftify import InitialRole, Peer, Peers, ReservedId, RunningState, create_client
+from raftify import InitialRole, Peer, Peers, create_client
 from raftify.core.types import ConfChangeSingle, ConfChangeType, ConfChangeV2
 from raftify.errors import (
     ConfChangeRejected,
@@ -19,7 +19,7 @@ from raftify.errors import (
 from raftify.records import decode_peers
 from raftify.testing.simulation import virtual_time
 from tests.client.fake_cluster import FakeCluster, address_of
-from tests.cluster.local_cluster import LocalCluster, LocalNode, free_address
+from tests.cluster.local_cluster import LocalCluster
 from tests.cluster.machines import Tally
 
 
@@ -111,19 +111,10 @@ async def test_initialize_is_for_the_node_at_the_clients_address() -> None:
     assert cluster.calls("initialize") == [0, 2, 0]
 
 
-async def waiting(cluster: LocalCluster, node_id: int) -> LocalNode:
-    """Start a node that waits for its cluster; return once it listens."""
-    node = cluster.start(ReservedId(node_id), free_address())
-    await node.raft.wait(20).until(
-        lambda metrics: metrics.running_state is RunningState.RUNNING, "its start"
-    )
-    return node
-
-
 async def test_from_nodes_that_wait_to_a_cluster_that_changed(tmp_path: Path) -> None:
     """Everything by a client alone, against real nodes."""
     async with LocalCluster(tmp_path, learner_max_lag=10) as cluster:
-        nodes = {i: await waiting(cluster, i) for i in (1, 2, 3, 4)}
+        nodes = {i: await cluster.waiting(i) for i in (1, 2, 3, 4)}
         addresses = {i: node.address for i, node in nodes.items()}
         founders = Peers(
             [

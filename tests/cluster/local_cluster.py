@@ -12,7 +12,8 @@ from typing import Any, Self
 from raftify.config import Config
 from raftify.core.config import RaftConfig
 from raftify.errors import RaftifyError
-from raftify.peers import Peers
+from raftify.node.local_state import RunningState
+from raftify.peers import Peers, ReservedId
 from raftify.raft import Raft
 from raftify.storage.base import StableStorage
 from raftify.storage.lmdb_storage import LmdbStorage
@@ -98,6 +99,14 @@ class LocalCluster:
         raft = Raft.bootstrap(node_id, address, self.storage(log_dir), self.make_machine(), config)
         node = LocalNode(raft, address, log_dir)
         self.nodes[node_id] = node
+        return node
+
+    async def waiting(self, node_id: int) -> LocalNode:
+        """Start a node that waits for its cluster; return it once it listens."""
+        node = self.start(ReservedId(node_id), free_address())
+        await node.raft.wait(20).until(
+            lambda metrics: metrics.running_state is RunningState.RUNNING, "its start"
+        )
         return node
 
     async def found(self) -> LocalNode:
