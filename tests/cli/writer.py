@@ -14,7 +14,7 @@ from typing import IO
 
 from raftify.core.types import Entry
 from raftify.storage import LmdbStorage, WriteBatch
-from tests.cli.log_directories import open_storage
+from tests.cli.log_directories import Opens, open_storage
 
 
 class Writer:
@@ -56,11 +56,11 @@ def writing(directory: Path, kind: str, *, burst: int) -> Iterator[Writer]:
 
 
 def run(directory: Path, kind: str, burst: int) -> None:
-    create = LmdbStorage.create
+    create: Opens = LmdbStorage.create
     if kind == "rocksdb":
         from raftify.storage.rocksdb import RocksDbStorage  # noqa: PLC0415 - an extra
 
-        create = RocksDbStorage.create  # type: ignore[assignment]  # both make a storage
+        create = RocksDbStorage.create
     storage = open_storage(directory, create)
     index = storage.last_index()
     print("open", flush=True)  # noqa: T201 - it is how it speaks to the test
