@@ -40,6 +40,7 @@ class Plan:
         learners: static learners that it begins with.
         first_leader: the static voter that campaigns at once; 0: nobody.
         archived: whether nodes keep what they discard from their logs.
+        refounded: whether a new cluster begins with a snapshot of this one in the end.
     """
 
     seed: int | str
@@ -55,6 +56,7 @@ class Plan:
     learners: int
     first_leader: int
     archived: bool
+    refounded: bool
 
 
 def draw_plan(seed: int | str, *, size: int | None = None, seconds: float | None = None) -> Plan:
@@ -78,6 +80,7 @@ def draw_plan(seed: int | str, *, size: int | None = None, seconds: float | None
         learners=learners,
         first_leader=first_leader,
         archived=Random(f"{seed}/archived").random() < 0.3,
+        refounded=Random(f"{seed}/refounded").random() < 0.15,
     )
 
 

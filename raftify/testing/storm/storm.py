@@ -31,6 +31,7 @@ from raftify.testing.storm.node_faults import NODE_FAULTS
 from raftify.testing.storm.offices import Offices
 from raftify.testing.storm.outside import Mailbag
 from raftify.testing.storm.plan import Plan, draw_config, draw_plan
+from raftify.testing.storm.refounding import refound
 from raftify.testing.storm.report import StormReport
 from raftify.testing.storm.requests import REQUESTS, politely
 from raftify.testing.storm.scene import Scene, StormFailed, patient
@@ -159,6 +160,8 @@ class Storm:
                 archives.check(scene, node)
         keeper.cancel()
         minding.cancel()
+        if self.plan.refounded:
+            await refound(scene, members)
         self._note(scene, began, ended)
         for node in cluster.running():
             await node.stop()
