@@ -47,7 +47,9 @@ class Keeper:
             return
         scene.fresh_config(node, scene.random)
         address = None
-        if scene.random.random() < 0.05 and scene.everybody_can_be_found():
+        # Who has not heard yet that it was added knows nobody to tell where it went.
+        knows = node.runtime.state.membership.is_member(node.id)
+        if scene.random.random() < 0.05 and knows and scene.everybody_can_be_found():
             address = f"{node.name}:{scene.random.randint(7001, 7999)}"
             scene.count("moved to another address")
         try:

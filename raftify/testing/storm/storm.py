@@ -23,6 +23,7 @@ from raftify.testing.storm.callers import Caller
 from raftify.testing.storm.checks import check_history, check_nodes
 from raftify.testing.storm.disk_faults import DISK_FAULTS
 from raftify.testing.storm.founding import found
+from raftify.testing.storm.greeter import Greeter
 from raftify.testing.storm.keeper import Keeper
 from raftify.testing.storm.members import Operator
 from raftify.testing.storm.mishaps import Mishaps
@@ -135,7 +136,7 @@ class Storm:
         minding = asyncio.create_task(offices.run(), name="offices")
         keeper = asyncio.create_task(Keeper(scene).run(), name="keeper")
         callers = [Caller(scene, f"client {at}") for at in range(1, self.plan.clients + 1)]
-        callers.append(Witness(scene, "witness"))
+        callers += [Witness(scene, "witness"), Greeter(scene, "greeter")]
         calling = [asyncio.create_task(caller.run()) for caller in callers]
         calling.append(asyncio.create_task(Spectator(scene, "spectator").run()))
         operator = Operator(scene)

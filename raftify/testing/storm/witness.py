@@ -24,8 +24,9 @@ class Witness(Caller):
         scene, random = self.scene, self.random
         while not scene.over:
             until = scene.now + random.expovariate(scene.plan.pace)
+            await patient(scene, _LOOK_EVERY)
             while not scene.over and scene.now < until and len(self._leaders()) < 2:
-                await patient(scene, min(_LOOK_EVERY, until - scene.now))
+                await patient(scene, _LOOK_EVERY)
             if not scene.over:
                 await self.one()
         await self.close()
