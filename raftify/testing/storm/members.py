@@ -8,7 +8,7 @@ from random import Random
 
 from raftify.core.types import ConfChangeTransition, Role
 from raftify.errors import RaftifyError, Rejected
-from raftify.peers import Membership
+from raftify.peers import InitialRole, Membership, Peer, Peers
 from raftify.testing.simulation.node import STOP, SimulatedNode
 from raftify.testing.storm import replacing
 from raftify.testing.storm.scene import Scene, name_of, patient
@@ -42,7 +42,7 @@ class Operator:
         return self.random.choice([
             self._grow, self._grow, self._add_learner, self._promote, self._promote, self._demote,
             self._shrink, self._shrink, self._leave, self._two_at_once, self._two_at_once,
-            self._replace_all, self._joint, self._damage, self._damage,
+            self._replace_all, self._joint, self._add_several, self._damage, self._damage,
         ])  # fmt: skip
 
     async def _one(self, change: Callable[[], Awaitable[None]]) -> None:
@@ -96,6 +96,29 @@ class Operator:
         await self._node().raft.add_learner(
             node.id, node.address, blocking=self.random.random() < 0.5, timeout=_SECONDS
         )
+
+    async def _add_several(self) -> None:
+        """Add machines that run already in one change, a learner perhaps among them, with a word
+        about each that the cluster keeps."""
+        scene, random = self.scene, self.random
+        if len(self._voters()) + 2 > MAX_VOTERS or len(scene.cluster.nodes) + 2 > MAX_MACHINES:
+            return
+        roles = [InitialRole.VOTER, random.choice([InitialRole.VOTER, InitialRole.LEARNER])]
+        peers = []
+        for role in roles:
+            node = await self._new_machine()
+            about = f"about {node.name}".encode()
+            peers.append(Peer(node.id, node.address, metadata=about, initial_role=role))
+        if random.random() < 0.5:
+            membership = await self._node().raft.add_peers(Peers(peers), timeout=_SECONDS)
+        else:
+            async with scene.cluster.client(timeout=_SECONDS) as client:
+                membership = await client.add_peers(Peers(peers))
+                await client.wait_for_member(peers[0].node_id)
+        for peer in peers:
+            known = membership.peers.get(peer.node_id)
+            if known is None or known.metadata != peer.metadata:
+                scene.fail(f"{peer} was added, and {known} is known")
 
     async def _promote(self) -> None:
         membership = self._membership()
