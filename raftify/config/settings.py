@@ -99,11 +99,13 @@ class Config:
     #: Requests waiting for the core; beyond it `propose` fails with Overloaded and peers wait.
     inbox_limit: int = 65_536
     #: Bytes and messages waiting for one peer; beyond it messages are dropped, which Raft repairs.
+    #: A message to a peer may be as large, or as `max_grpc_message_bytes` if that is more.
     outbox_bytes: int = 64 * MIB
     outbox_messages: int = 4_096
     #: Largest gRPC message, sent or received. Must exceed the largest proposal, and should be the
-    #: same everywhere. Whoever reaches the port can have the event loop copy one of that size,
-    #: again and again, which takes it about 3 ms a MiB. See docs/security.md.
+    #: same everywhere; larger ones of peers go in pieces. Whoever reaches the port can have the
+    #: event loop copy one of that size, again and again, which takes it about 3 ms a MiB. See
+    #: docs/security.md.
     max_grpc_message_bytes: int = 8 * MIB
 
     #: Connections taken at the same time, those of peers included; 0: as many as the limit

@@ -118,6 +118,11 @@ def payload_limit(config: Config) -> int:
     return payload_within(config.max_grpc_message_bytes)
 
 
+def most_in_pieces(config: Config) -> int:
+    """Return how many bytes a batch of messages may have that comes in several gRPC messages."""
+    return max(config.outbox_bytes, config.max_grpc_message_bytes)
+
+
 def payload_within(message_bytes: int) -> int:
     """Return how many bytes of ours fit into a gRPC message of `message_bytes`."""
     return max(message_bytes - MESSAGE_HEADROOM_BYTES, 1)

@@ -13,7 +13,7 @@ import grpc
 from raftify.config import Config
 from raftify.core.types import Message
 from raftify.errors import PeerRefused, RaftifyError, TransportError
-from raftify.transport.channel_options import open_channel, payload_within
+from raftify.transport.channel_options import most_in_pieces, open_channel, payload_within
 from raftify.transport.credentials import version_of
 from raftify.transport.handshake import is_accepted, limit_in, peer_metadata
 from raftify.transport.interface import Handshake, PeerService
@@ -31,6 +31,7 @@ from raftify.transport.stubs import stub_of
 from raftify.transport.trust import connection_failure, is_of_the_connection, is_of_tls
 from raftify.wire import raft_service_pb2 as pb
 from raftify.wire.framing import message_size, pack_batch
+from raftify.wire.pieces import in_pieces
 
 #: Larger batches cost more an entry, since memory of that size is fetched from the kernel for each:
 #: measured with entries of 100 bytes at both ends, 1.3 us at 256 KiB, 1.6 at 512 KiB, 2.0 at 1 MiB.
@@ -98,7 +99,7 @@ class PeerStream:
     def send(self, message: Message) -> None:
         """Put `message` into the outbox, or drop it and say so to the service."""
         size = message_size(message)
-        if size > payload_within(self._most_bytes):
+        if size > most_in_pieces(self._config):
             self._note_too_large(message, size)
             self._report_unreachable()
         elif self._closing or not self._outbox.put(message, size):
@@ -178,11 +179,13 @@ class PeerStream:
 
     async def _empty_outbox(self, call: _Call) -> None:
         outbox = self._outbox
-        batch_bytes = min(_BATCH_BYTES, payload_within(self._most_bytes))
+        message_bytes = payload_within(self._most_bytes)
+        batch_bytes = min(_BATCH_BYTES, message_bytes)
         while not call.done() and not self._is_outdated():
             batch = outbox.take(batch_bytes)
             if batch:
-                await write(call, pack_batch(batch))
+                for part in in_pieces(pack_batch(batch), message_bytes):
+                    await write(call, part)
             elif self._closing:
                 return
             else:
@@ -201,13 +204,13 @@ class PeerStream:
         if self._said_too_large is None or now > self._said_too_large + _REPEAT_INTERVAL:
             self._said_too_large = now
             self._logger.error(
-                "a %s of %d bytes for %s does not fit into Config.max_grpc_message_bytes, %d here "
-                "and %d there; dropped: give all nodes the same",
+                "a %s of %d bytes for %s is larger than Config.outbox_bytes (%d) and "
+                "Config.max_grpc_message_bytes (%d); dropped: raise either on all nodes",
                 message.msg_type.name,
                 size,
                 self._name,
+                self._config.outbox_bytes,
                 self._config.max_grpc_message_bytes,
-                self._most_bytes,
             )
 
     def _note_connected(self) -> None:

@@ -17,6 +17,7 @@ from raftify.config import Config
 from raftify.core.types import Message
 from raftify.errors import NodeStopped, RaftifyError
 from raftify.transport.arrivals import check_messages
+from raftify.transport.channel_options import most_in_pieces
 from raftify.transport.client_calls import ClientCalls
 from raftify.transport.gate import INSTALL_SNAPSHOT, MESSAGES, Gate
 from raftify.transport.handshake import (
@@ -34,6 +35,7 @@ from raftify.transport.status import Context, abort, settle
 from raftify.transport.trust import check_names_admin, check_names_node
 from raftify.wire import raft_service_pb2 as pb
 from raftify.wire.framing import unpack_batch
+from raftify.wire.pieces import Pieces
 from raftify.wire.raft_service_pb2_grpc import RaftServiceServicer
 
 #: A larger batch is unpacked on a thread, so that the event loop goes on: it may be one of very
@@ -117,9 +119,13 @@ class RaftServicer(RaftServiceServicer):
             self._check_certificate(context, handshake.from_id)
             with self._greet(handshake, MESSAGES):
                 await context.send_initial_metadata(self._accepted)
+                pieces = Pieces(most_in_pieces(self._config))
                 # Not by the iterator, which keeps the last for as long as gRPC remembers the call.
                 while isinstance(packed := await context.read(), bytes):
-                    messages = await self._unpack(packed, handshake)
+                    batch = pieces.add(packed, allowed=self._is_member(handshake))
+                    if batch is None:
+                        continue
+                    messages = await self._unpack(batch, handshake)
                     check_messages(messages, handshake, to_id=self._own.from_id)
                     # Again each time: what was a member may have been removed since.
                     self._service.greet(handshake)
@@ -144,12 +150,15 @@ class RaftServicer(RaftServiceServicer):
         unpack = partial(unpack_batch, packed, most_entries=self._most_entries)
         if len(packed) <= _UNPACKED_OF_STRANGERS:
             return unpack()
-        if not self._service.is_member(handshake.from_id, handshake.from_incarnation):
+        if not self._is_member(handshake):
             async with self._strangers:
                 return await asyncio.to_thread(unpack)
         if len(packed) <= _UNPACKED_HERE:
             return unpack()
         return await asyncio.to_thread(unpack)
+
+    def _is_member(self, handshake: Handshake) -> bool:
+        return self._service.is_member(handshake.from_id, handshake.from_incarnation)
 
     def _greet(self, handshake: Handshake, kind: str) -> AbstractContextManager[None]:
         """Let a peer in, or raise what is wrong with it."""

@@ -22,9 +22,10 @@ from raftify.wire.errors_codec import decode_error, encode_error
 
 ERROR_KEY: Final = "raftify-error-bin"
 _STATUS_PATIENCE: Final = 2.0
-#: How gRPC says that a message is beyond the limit of one end, and that it was the answer.
+#: How gRPC says that a message is beyond the limit of one end, and that it was the request. What
+#: does not say which, as with older versions of gRPC, may have been the answer.
 _TOO_LARGE: Final = "message larger than max"
-_ANSWER_TOO_LARGE: Final = "CLIENT: Received message larger"
+_REQUEST_TOO_LARGE: Final = ("CLIENT: Sent message larger", "SERVER: Received message larger")
 
 
 class _Message(Protocol):
@@ -185,12 +186,12 @@ def error_of_call(
 
 def _too_large(error: grpc.aio.AioRpcError, where: str, *, changes_something: bool) -> RaftifyError:
     limit = f"see Config.max_grpc_message_bytes of both ({error.details()})"
-    if _ANSWER_TOO_LARGE not in (error.details() or ""):
+    if any(words in (error.details() or "") for words in _REQUEST_TOO_LARGE):
         return ProposalTooLarge(
             f"the request is larger than this side or the {where} takes: {limit}"
         )
     kind = OutcomeUnknown if changes_something else TransportError
-    return kind(f"the answer of the {where} is larger than this side takes: {limit}")
+    return kind(f"the answer of the {where} is larger than it or this side takes: {limit}")
 
 
 async def settle(*tasks: asyncio.Task[object] | asyncio.Task[None]) -> None:

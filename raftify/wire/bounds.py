@@ -24,7 +24,14 @@ def check_fields(data: bytes | memoryview, most: int, what: str, *, within: int 
 
 
 def check_parts(
-    data: bytes | memoryview, what: str, *, whole: int, part: int, least: int, most: int, others: int
+    data: bytes | memoryview,
+    what: str,
+    *,
+    whole: int,
+    part: int,
+    least: int,
+    most: int,
+    others: int,
 ) -> None:
     """Raise MalformedMessage if what `data` repeats is too small, or too much of it.
 

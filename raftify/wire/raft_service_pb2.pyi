@@ -44,12 +44,16 @@ class RawMessage(_message.Message):
     def __init__(self, msg_type: _Optional[_Union[_eraftpb_pb2.MessageType, str]] = ..., to: _Optional[int] = ..., term: _Optional[int] = ..., log_term: _Optional[int] = ..., index: _Optional[int] = ..., entries: _Optional[_Iterable[bytes]] = ..., commit: _Optional[int] = ..., snapshot: _Optional[_Union[_eraftpb_pb2.Snapshot, _Mapping]] = ..., reject: bool = ..., reject_hint: _Optional[int] = ..., context: _Optional[bytes] = ..., request_snapshot: _Optional[int] = ..., commit_term: _Optional[int] = ..., priority: _Optional[int] = ..., **kwargs) -> None: ...
 
 class MessageBatch(_message.Message):
-    __slots__ = ("messages", "crc32")
+    __slots__ = ("messages", "crc32", "piece", "is_last_piece")
     MESSAGES_FIELD_NUMBER: _ClassVar[int]
     CRC32_FIELD_NUMBER: _ClassVar[int]
+    PIECE_FIELD_NUMBER: _ClassVar[int]
+    IS_LAST_PIECE_FIELD_NUMBER: _ClassVar[int]
     messages: _containers.RepeatedCompositeFieldContainer[RawMessage]
     crc32: int
-    def __init__(self, messages: _Optional[_Iterable[_Union[RawMessage, _Mapping]]] = ..., crc32: _Optional[int] = ...) -> None: ...
+    piece: bytes
+    is_last_piece: bool
+    def __init__(self, messages: _Optional[_Iterable[_Union[RawMessage, _Mapping]]] = ..., crc32: _Optional[int] = ..., piece: _Optional[bytes] = ..., is_last_piece: bool = ...) -> None: ...
 
 class MessagesClosed(_message.Message):
     __slots__ = ()

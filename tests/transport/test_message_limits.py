@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 
 import pytest
@@ -74,6 +73,15 @@ class TestCalls:
             await remote.leave_joint(timeout=20)
         await remote.close()
 
+    async def test_an_answer_that_the_node_does_not_send_leaves_it_open_as_well(
+        self, machines: Machines
+    ) -> None:
+        one = await machines.start(1, node=FullOfMetadata(1), config=SMALL)
+        remote = connect(one.address, Config())
+        with pytest.raises(OutcomeUnknown, match=r"the answer .*max_grpc_message_bytes"):
+            await remote.leave_joint(timeout=20)
+        await remote.close()
+
 
 class TestProposals:
     async def test_one_that_the_node_does_not_take_harms_no_other(self, machines: Machines) -> None:
@@ -104,22 +112,27 @@ class TestProposals:
 
 
 class TestPeers:
-    async def test_a_peer_with_a_lower_limit_is_spared_what_it_cannot_take(
-        self, machines: Machines, caplog: pytest.LogCaptureFixture
+    @pytest.mark.parametrize(("sender", "receiver"), [(Config(), SMALL), (SMALL, Config())])
+    async def test_what_one_end_does_not_take_in_one_travels_in_pieces(
+        self, machines: Machines, sender: Config, receiver: Config
     ) -> None:
-        """gRPC would end the stream for it, and all that waits would be lost, again and again."""
-        one, two = await machines.start(1), await machines.start(2, config=SMALL)
+        """An entry that is in a log has to reach everybody, or nothing behind it does."""
+        one, two = await machines.start(1, config=sender), await machines.start(2, config=receiver)
         one.knows(two)
-        one.transport.send([message(2, 1, 1)])
+        sent = [message(2, 1, 1), append(2, 1, 5 * MIB), message(2, 1, 2)]
+        one.transport.send(sent[:1])
         await two.node.until(lambda: two.node.received)
-        with caplog.at_level(logging.WARNING):
-            one.transport.send([append(2, 1, 3 * MIB), message(2, 1, 2)])
-            await two.node.until(lambda: len(two.node.received) == 2)
-        assert [m.index for m in two.node.received] == [1, 2]
-        assert one.node.unreachable == [2]
-        [said] = [r.getMessage() for r in caplog.records]
-        assert "8388608 here and 2097152 there" in said
-        assert "Config.max_grpc_message_bytes" in said
+        one.transport.send(sent[1:])
+        await two.node.until(lambda: len(two.node.received) == 3)
+        assert two.node.received == sent
+        assert one.node.unreachable == []
+
+    async def test_a_stranger_may_send_no_pieces(self, machines: Machines) -> None:
+        one, two = await machines.start(1), await machines.start(2, node=Unacquainted(2))
+        one.knows(two)
+        one.transport.send([append(2, 1, 9 * MIB)])
+        await one.node.until(lambda: one.node.unreachable)
+        assert two.node.received == []
 
     async def test_larger_ones_travel_where_both_allow_them(self, machines: Machines) -> None:
         one, two = await machines.start(1, config=LARGE), await machines.start(2, config=LARGE)

@@ -143,7 +143,7 @@ async def test_a_peer_that_takes_nothing_holds_the_sender_back(machines: Machine
 
 
 async def test_an_append_of_20_megabytes_gets_through(machines: Machines) -> None:
-    """swarmkit#2374, dgraph#396: gRPC's default of 4 MB, whatever is configured, stops a cluster."""
+    """swarmkit#2374, dgraph#396: the default of gRPC, 4 MB, stops a cluster."""
     config = Config(max_grpc_message_bytes=32 << 20)
     one, two = await machines.start(1, config=config), await machines.start(2, config=config)
     one.knows(two)
@@ -157,7 +157,8 @@ async def test_an_append_of_20_megabytes_gets_through(machines: Machines) -> Non
 async def test_a_message_beyond_the_limit_is_dropped_and_reported(
     machines: Machines, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = Config(max_proposal_bytes=1 << 20, max_grpc_message_bytes=2 << 20)
+    mib = 1 << 20
+    config = Config(max_proposal_bytes=mib, max_grpc_message_bytes=2 * mib, outbox_bytes=2 * mib)
     one, two = await machines.start(1, config=config), await machines.start(2)
     one.knows(two)
     big = message(2, 1, 1)
