@@ -115,6 +115,23 @@ async def left_behind(scene: Scene, random: Random) -> None:
             await _break_snapshot(scene, random, leader, node)
 
 
+async def outvoted(scene: Scene, random: Random) -> None:
+    """A leader stays with the smaller part of the voters and some learners. They go on following it
+    while the larger part elects another."""
+    leader = scene.a_leader()
+    if leader is None:
+        return
+    conf_state = leader.runtime.state.membership.conf_state
+    voters = [i for i in conf_state.voters if i != leader.id]
+    kept = {leader.id, *random.sample(voters, max(len(voters) // 2 - 1, 0))}
+    kept.update(i for i in conf_state.learners if random.random() < 0.5)
+    names = {node.name: node.id in kept for node in scene.cluster.nodes.values()}
+    ways = [(one, two) for one in names for two in names if names[one] != names[two]]
+    config = scene.cluster.config_of(leader)
+    timeout = config.tick_interval * config.raft_config.election_tick
+    await _cut(scene, ways, random.uniform(1.5, 5) * timeout)
+
+
 async def _discard(scene: Scene, random: Random, leader: SimulatedNode) -> None:
     """Propose at `leader`, and let it discard the log behind a snapshot of that."""
     await burst_at(scene, random, leader, _SECONDS)
@@ -159,4 +176,4 @@ async def _order(scene: Scene, random: Random, node: SimulatedNode) -> None:
 
 
 #: All there are; a storm has some of them.
-ALL: tuple[Mishap, ...] = (half_dead, slow_return, left_behind)
+ALL: tuple[Mishap, ...] = (half_dead, slow_return, left_behind, outvoted)
