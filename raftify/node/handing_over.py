@@ -26,7 +26,9 @@ async def hand_over(
     best = max(matched, key=lambda node_id: (matched[node_id], -node_id))
     patience = 2 * config.raft_config.election_tick * config.tick_interval
     with suppress(RaftifyError):
-        await api.transfer_leader(best, timeout=min(patience, timeout or patience))
+        await api.transfer_leader(
+            best, timeout=min(patience, patience if timeout is None else timeout)
+        )
 
 
 async def hand_over_before_end(state: LocalState, api: LocalApi, config: Config) -> None:

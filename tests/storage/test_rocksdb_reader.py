@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,7 @@ def test_it_sees_one_moment_until_it_is_refreshed(tmp_path: Path) -> None:
 
 _WRITER = """
 import sys
+import tempfile
 from raftify.core.types import HardState
 from raftify.storage import WriteBatch
 from raftify.storage.rocksdb import RocksDbStorage
@@ -177,4 +179,14 @@ def test_without_the_extra_it_says_what_to_install(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "rocksdict", None)
     with pytest.raises(StorageError, match=r"pip install 'raftify\[rocksdb\]'"):
+        LogReader.open(tmp_path)
+
+
+def test_without_a_temporary_directory_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container whose file system may not be written."""
+    make_store(tmp_path).close()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(StorageError, match="set TMPDIR"):
         LogReader.open(tmp_path)

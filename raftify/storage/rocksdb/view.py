@@ -58,8 +58,7 @@ class RocksView(LogView):
             Meanwhile: the node removed a file while the files were being linked and opened.
             StorageDamaged, StorageError: it is not whole.
         """
-        links = TemporaryDirectory(prefix="raftify-", ignore_cleanup_errors=True)
-        opened = None
+        links, opened = _new_directory(), None
         try:
             names = self._link(Path(links.name))
             opened = RocksEnvironment(self._place, readonly_at=Path(links.name))
@@ -101,6 +100,16 @@ class RocksView(LogView):
             for file in self._place.iterdir()
             if file.suffix in _READ or file.name.startswith(_MANIFEST)
         )
+
+
+def _new_directory() -> TemporaryDirectory[str]:
+    try:
+        return TemporaryDirectory(prefix="raftify-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise StorageError(
+            "a log in RocksDB is read by links to its files in a temporary directory, and none can "
+            f"be made ({error.strerror or error}): set TMPDIR to one that can be written"
+        ) from error
 
 
 def _close(environment: RocksEnvironment | None, links: TemporaryDirectory[str]) -> None:
