@@ -124,6 +124,9 @@ async def misdirected(scene: Scene, random: Random) -> None:
         return
     nodes = list(scene.cluster.nodes.values())
     victim, other = random.choice(nodes), random.choice(nodes)
+    if not victim.runtime.state.membership.is_member(victim.id):
+        # It waits to be called, knows nobody, and cannot say where it is.
+        return
     wrong = random.choice([f"{victim.name}:9", f"{other.name}:9", other.address, victim.address])
     scene.misplaced_until = math.inf
     async with _client(scene) as client:
