@@ -206,6 +206,9 @@ class CheckedFile(io.RawIOBase):
 
     A snapshot with a flipped bit must not become the state of this node, or of a follower. Read in
     order it is checked on the way; before the first seek elsewhere it is read as a whole.
+
+    A disk that fails meanwhile is told as a StorageError: whoever restores from the file must not be
+    blamed for it.
     """
 
     def __init__(self, folder: Folder, descriptor: SnapshotDescriptor) -> None:
@@ -228,12 +231,18 @@ class CheckedFile(io.RawIOBase):
         return self._file.fileno()
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
-        count = self._file.readinto(buffer) or 0
+        try:
+            count = self._file.readinto(buffer) or 0
+        except OSError as error:
+            raise from_os_error(error, self._path, "read") from error
         self._follow(memoryview(buffer).cast("B")[:count])
         return count
 
     def readall(self) -> bytes:
-        data = self._file.readall()
+        try:
+            data = self._file.readall()
+        except OSError as error:
+            raise from_os_error(error, self._path, "read") from error
         self._follow(memoryview(data))
         return data
 

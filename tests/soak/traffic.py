@@ -61,7 +61,8 @@ class Traffic:
 
     def under_way(self) -> int:
         """Return how many operations have not ended yet, each a task."""
-        return len(self._under_way)
+        # Those that have ended are no tasks any more, and are not yet discarded here.
+        return sum(not task.done() for task in self._under_way)
 
     def _begin(self, kind: str) -> None:
         if len(self._under_way) >= MOST_UNDER_WAY:
