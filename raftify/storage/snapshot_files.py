@@ -207,8 +207,8 @@ class CheckedFile(io.RawIOBase):
     A snapshot with a flipped bit must not become the state of this node, or of a follower. Read in
     order it is checked on the way; before the first seek elsewhere it is read as a whole.
 
-    A disk that fails meanwhile is told as a StorageError: whoever restores from the file must not be
-    blamed for it.
+    A disk that fails meanwhile is told as a StorageError: whoever restores from the file must not
+    be blamed for it.
     """
 
     def __init__(self, folder: Folder, descriptor: SnapshotDescriptor) -> None:
