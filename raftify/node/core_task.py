@@ -11,6 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from typing import NamedTuple
 
 from raftify.config import Config
 from raftify.core.raw_node import RawNode
@@ -56,6 +57,15 @@ FORWARDED = frozenset(
 )
 
 
+class _Held(NamedTuple):
+    """What waits for Ready `number` to be durable: messages, a restore, word of the membership."""
+
+    number: int
+    messages: list[Message]
+    snapshot: Snapshot | None
+    membership: Membership | None
+
+
 class CoreTask:
     """One turn after the other; see `run`."""
 
@@ -81,7 +91,7 @@ class CoreTask:
         self._transport = transport
         self._whereabouts = whereabouts
         self._logger = logger
-        self._held: deque[tuple[int, list[Message], Snapshot | None]] = deque()
+        self._held: deque[_Held] = deque()
         self._persisted_number = 0
         self._campaign_wanted = False
         self._notice = CommitNotice(config.commit_notice_delay, self._tell_commit)
@@ -277,7 +287,7 @@ class CoreTask:
         if membership is not None:
             self._adopt(membership)
         snapshot = None if ready.snapshot.is_empty() else ready.snapshot
-        self._held.append((ready.number, ready.persisted_messages, snapshot))
+        self._held.append(_Held(ready.number, ready.persisted_messages, snapshot, membership))
         self._core_storage.begin_write(ready.number, snapshot, ready.entries)
         self.persister.submit(
             ready.number,
@@ -318,12 +328,14 @@ class CoreTask:
 
     def _take_persisted(self) -> None:
         number = self._persisted_number
-        if not self._held or self._held[0][0] > number:
+        if not self._held or self._held[0].number > number:
             return
         self._core_storage.end_write(number)
         self._raw.on_persist_ready(number)
-        while self._held and self._held[0][0] <= number:
-            _, messages, snapshot = self._held.popleft()
+        while self._held and self._held[0].number <= number:
+            _, messages, snapshot, membership = self._held.popleft()
+            if membership is not None:
+                self._state.durable_membership = membership
             if snapshot is not None:
                 self.applier.restore(snapshot)
                 self._delivered_to(snapshot.metadata.index)

@@ -133,7 +133,14 @@ class LocalApi:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         await self._first_commit(timeout)
-        return await self._calls.ask(propose, max(deadline - loop.time(), 0))
+        membership = await self._calls.ask(propose, max(deadline - loop.time(), 0))
+        # Whoever hears that a node was removed may end it for good: see `PeerEndpoint`.
+        await self._state.wait_until(
+            lambda: self._state.durable_membership.index >= membership.index,
+            timeout=max(deadline - loop.time(), 0),
+            what="the write of the new configuration to this node's disk",
+        )
+        return membership
 
     async def _first_commit(self, timeout: float) -> None:
         """Wait until a leader that is new in its office may change the configuration."""

@@ -34,6 +34,8 @@ class LocalState:
         self.identity = identity
         self.address = address
         self.membership = membership
+        #: What this node would still know of it after a crash.
+        self.durable_membership = membership
         #: The origin that a joiner's ticket names, or that of the first snapshot, on its way to
         #: the disk, of a node that waits.
         self.ticket_origin = ""

@@ -138,7 +138,9 @@ class PeerEndpoint:
         return membership.is_member(node_id) or node_id in membership.peers
 
     def _check_removed(self, node_id: int) -> None:
-        if was_removed(node_id, self._state.membership):
+        # Who hears it stops for good. This node must not forget then that the removal is committed:
+        # it could need the vote of the one that is gone to find out again.
+        if was_removed(node_id, self._state.durable_membership):
             raise NodeRemoved(
                 f"node {node_id} was removed from the cluster; to come back, start it "
                 "with an empty log directory and join again with Raft.request_id"

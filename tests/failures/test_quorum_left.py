@@ -16,7 +16,7 @@ from raftify.core.types import (
     ConfChangeV2,
     ConfState,
 )
-from raftify.errors import ConfChangeRejected
+from raftify.errors import ConfChangeRejected, NodeRemoved, RaftifyError
 from raftify.node.changes_refused import check_quorum_left
 from raftify.peers import Membership, Peer
 from raftify.testing.simulation import SimulatedCluster, SimulatedNode
@@ -217,3 +217,30 @@ async def test_who_is_back_is_heard_again(cluster: SimulatedCluster) -> None:
     await cluster.until(lambda: (leader.silence_of(away.id) or 0) < 1)
     await leader.raft.change_config(remove=[live.id])
     await leader.raft.propose(b"x")
+
+
+@simulated(2, seed=112)
+async def test_nobody_hears_of_a_removal_that_a_crash_may_make_forgotten(
+    cluster: SimulatedCluster,
+) -> None:
+    """Storm 112: of two nodes one was removed, heard it, and ended. The other had it committed in
+    memory only when its disk filled up: after its restart it asked for the other's vote for ever.
+    """
+    leader = await cluster.leader()
+    follower = next(node for node in cluster.nodes.values() if node is not leader)
+    follower.stall()
+    removal = asyncio.create_task(leader.raft.change_config(remove=[follower.id], timeout=20))
+    await asyncio.sleep(0.1)  # of virtual time: the leader's own entry is durable, and no more is
+    leader.stall()
+    follower.unstall()
+    await cluster.until(lambda: not membership(leader).is_member(follower.id))
+    await asyncio.sleep(2 * UNHEARD)
+    assert follower.running
+    assert not removal.done()
+    leader.crash()
+    leader.start()
+    await cluster.until(lambda: not follower.running)
+    assert isinstance(follower.failure, NodeRemoved)
+    await leader.raft.propose(b"alone")
+    with pytest.raises(RaftifyError):
+        await removal
