@@ -173,9 +173,11 @@ class PeerEndpoint:
     def report_refused(self, node_id: int, error: RaftifyError) -> None:
         """Note that peer `node_id` refuses us.
 
-        Being removed or wiped ends this node once more than half of the others say so: what is at
-        one member's address may be a stranger. One is enough where this node has no membership to
-        compare with, knows of its own removal, or has asked for it.
+        Being removed ends this node once more than half of the other voters say so. Each of them
+        has it on disk, so that one of these can be elected without this node, whatever the rest
+        know (etcd#10563). Being wiped ends it once more than half of the other members say so: what
+        is at one member's address may be a stranger. One is enough where this node has no
+        membership to compare with.
         """
         was_asked_for = isinstance(error, NodeRemoved) and self._is_leaving()
         level = logging.INFO if was_asked_for else logging.WARNING
@@ -185,12 +187,9 @@ class PeerEndpoint:
         self._refusers.add(node_id)
         own, membership = self._state.node_id, self._state.membership
         others = membership.member_ids() - {own}
-        removed = was_removed(own, membership) or self._is_leaving()
-        if (
-            not others
-            or (removed and isinstance(error, NodeRemoved))
-            or 2 * len(self._refusers & others) > len(others)
-        ):
+        if isinstance(error, NodeRemoved):
+            others = others.intersection(membership.conf_state.voters) or others
+        if not others or 2 * len(self._refusers & others) > len(others):
             self._on_refused(error)
         else:
             # A node that hears from its leader would call nobody else. And again each time: who had

@@ -77,7 +77,7 @@ async def test_a_removed_node_is_told_so(leader: tuple[Raft, RemoteNode]) -> Non
     """Section 4.2.3 of the thesis: who was removed must not disrupt those who stay."""
     raft, remote = leader
     membership = raft._node.state.membership
-    raft._node.state.membership = type(membership)(
+    raft._node.state.durable_membership = type(membership)(
         index=membership.index,
         conf_state=membership.conf_state,
         peers=dict(membership.peers),

@@ -36,17 +36,33 @@ def endpoint(ended: list[RaftifyError], asked: list[int]) -> PeerEndpoint:
 
 
 def test_who_had_not_heard_of_a_removal_is_asked_again() -> None:
-    """Storm 45: two voters refused a removed node. The two learners had not heard of it when they
-    were asked, were never asked again, and it campaigned for ever."""
+    """Storm 45: some refused a removed node. The others had not heard of its removal when they were
+    asked, were never asked again, and it campaigned for ever."""
     ended: list[RaftifyError] = []
     asked: list[int] = []
     node = endpoint(ended, asked)
     gone = NodeRemoved("node 8 was removed")
-    for voter in (5, 7, 5, 7):
-        node.report_refused(voter, gone)
+    for member in (5, 2, 5, 2):
+        node.report_refused(member, gone)
     assert len(asked) == 4
     assert not ended
-    node.report_refused(2, gone)
+    node.report_refused(7, gone)
+    assert ended == [gone]
+
+
+def test_learners_do_not_end_a_voter_that_was_removed() -> None:
+    """Storm 156: of two voters one was removed. Two learners had heard of it and told it so, and it
+    ended. The other voter had forgotten in a crash that the removal was committed, and its vote was
+    needed to find out."""
+    ended: list[RaftifyError] = []
+    asked: list[int] = []
+    node = endpoint(ended, asked)
+    gone = NodeRemoved("node 8 was removed")
+    for learner in (2, 3):
+        node.report_refused(learner, gone)
+    node.report_refused(5, gone)
+    assert not ended
+    node.report_refused(7, gone)
     assert ended == [gone]
 
 
