@@ -80,7 +80,7 @@ def run(path: Path, handle: Callable[[Directive], str]) -> None:
 
 def conformance_files(folder: str) -> list[object]:
     """Return the files of `folder` as test parameters, or one that is skipped and says why."""
-    root = os.environ.get("RAFTIFY_CONFORMANCE")
+    root = os.environ.get("CONFORMANCE_FILES")  # see tests/conftest.py
     if not root:
         reason = "RAFTIFY_CONFORMANCE does not name the folder of the conformance files"
         return [pytest.param(None, marks=pytest.mark.skip(reason=reason), id="unset")]

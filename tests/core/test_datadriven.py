@@ -48,6 +48,6 @@ def test_a_file_without_directives_fails(tmp_path: Path) -> None:
 def test_a_folder_without_files_is_an_error_not_a_skip(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RAFTIFY_CONFORMANCE", str(tmp_path))
+    monkeypatch.setenv("CONFORMANCE_FILES", str(tmp_path))
     with pytest.raises(FileNotFoundError, match="quorum"):
         conformance_files("quorum")

@@ -49,6 +49,7 @@ async def test_the_snippets_run_in_order(
             await running
         if "raft.inspect()" in snippet:
             await show("describe node", ports, capsys)
+            await show("describe metrics", ports, capsys)
     await show("describe logs", ports, capsys)
     await show("describe metadata", ports, capsys)
 
@@ -67,8 +68,13 @@ async def show(name: str, ports: dict[str, int], capsys: pytest.CaptureFixture[s
 def test_the_guide_shows_the_commands_for_a_shell() -> None:
     assert [command.split()[:2] for command in COMMANDS] == [
         ["describe", "node"],
+        ["describe", "metrics"],
         ["describe", "logs"],
         ["describe", "metadata"],
+        # Those need a fourth node; the commands of docs/cli.md are tried by tests/cli.
+        ["member", "add-learner"],
+        ["member", "promote"],
+        ["transfer", "127.0.0.1:60061"],
     ]
 
 
