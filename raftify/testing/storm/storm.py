@@ -252,9 +252,11 @@ class Storm:
 
 def _nobody_tells(node: SimulatedNode, membership: Membership) -> bool:
     """Say whether `node`, which is no member, may never be told: it never was one, or no more than
-    half of the others that it knows are members still, and where it knows them (decision 12)."""
+    half of the other voters that it knows are members still, and where it knows them (decision 12).
+    """
     known = node.runtime.state.membership
     others = known.member_ids() - {node.id}
+    others = others.intersection(known.conf_state.voters) or others
     still = [
         i
         for i in others & membership.member_ids()
