@@ -59,7 +59,8 @@ Written by `make sim-mutants`. Each fault is put into a copy of the package by i
 are run from seed 1 on until one fails that passes without the fault. The faults are in
 `scripts/sim_faults` and `scripts/faults`. The last column names an invariant of
 `raftify/testing/invariants`, a check of `raftify/testing/history` or of the storm, or an error by
-which the node itself stopped.
+which the node itself stopped. A seed is that of the code for which the fault was hunted; whatever
+changes the storms or the nodes may let another seed find it.
 """
 #: Of processor time. A seed takes a few; one that takes this long does not end.
 SEED_SECONDS = 40
