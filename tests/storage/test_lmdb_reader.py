@@ -16,20 +16,13 @@ from raftify.storage import LmdbStorage, LogReader, WriteBatch, lmdb_runs
 from raftify.storage import lmdb_schema as schema
 from raftify.storage.medium import Environment, Transaction
 from raftify.wire.codec import encode_entry
-from tests.storage.making import IDENTITY, MEMBERS, make_entries, make_snapshot
+from tests.storage.making import IDENTITY, MEMBERS, fill, make_entries, make_snapshot
 from tests.storage.raw import put_raw
 
 
 def make_store(directory: Path) -> LmdbStorage:
     storage = LmdbStorage.create(directory)
-    storage.initialize(IDENTITY, MEMBERS)
-    for low in range(2, 302, 10):
-        storage.write(
-            WriteBatch(entries=make_entries(low, low + 10), hard_state=HardState(1, 1, low))
-        )
-    storage.save_snapshot(make_snapshot(storage, 60))
-    storage.compact(50)
-    storage.remember_incarnation(3, "three")
+    fill(storage)
     return storage
 
 

@@ -17,21 +17,14 @@ from raftify.errors import NotALogDirectory, StorageDamaged, StorageError, Stora
 from raftify.storage import LogReader, WriteBatch
 from raftify.storage import lmdb_schema as schema
 from raftify.storage.rocksdb import RocksDbStorage
-from tests.storage.making import IDENTITY, MEMBERS, make_entries, make_snapshot
+from tests.storage.making import IDENTITY, MEMBERS, fill, make_entries, make_snapshot
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def make_store(directory: Path) -> RocksDbStorage:
     storage = RocksDbStorage.create(directory)
-    storage.initialize(IDENTITY, MEMBERS)
-    for low in range(2, 302, 10):
-        storage.write(
-            WriteBatch(entries=make_entries(low, low + 10), hard_state=HardState(1, 1, low))
-        )
-    storage.save_snapshot(make_snapshot(storage, 60))
-    storage.compact(50)
-    storage.remember_incarnation(3, "three")
+    fill(storage)
     return storage
 
 
