@@ -8,7 +8,8 @@ import pytest
 
 from raftify.cli.main import EXIT_FINE, EXIT_NO_ANSWER, EXIT_USAGE, main
 from tests.cli.running_program import Program
-from tests.cluster.local_cluster import LocalCluster, free_address
+from tests.cluster.local_cluster import LocalCluster
+from tests.ports import free_address
 
 pytestmark = pytest.mark.slow
 
@@ -49,6 +50,8 @@ async def test_a_cluster_from_its_beginning_by_commands_alone(
         assert nodes[2].raft.is_leader()
         code, out, err = await program.cli("transfer", two, 2)
         assert (code, out, err) == (EXIT_FINE, "node 2 leads\n", "")
+        assert await program.done("transfer", two) == {"leader_id": 3}
+        await program.done("transfer", two, 2)
         taken = await program.done("snapshot", three)
         assert taken["index"] == nodes[2].raft.metrics().snapshot > 0
         assert (await program.done("member", "leave-joint", two))["voters"] == [2, 3]

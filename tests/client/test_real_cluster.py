@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Self
 
 import pytest
@@ -19,6 +18,7 @@ from raftify.peers import Peers
 from raftify.raft import Raft
 from raftify.state_machine import AbstractStateMachine
 from raftify.storage import MemStorage
+from tests.ports import free_ports
 
 pytestmark = pytest.mark.slow
 
@@ -47,15 +47,6 @@ class Journal(AbstractStateMachine):
         journal = cls()
         journal.entries = data.split(b"\n")
         return journal
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens at; all are held until each was chosen."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 @asynccontextmanager

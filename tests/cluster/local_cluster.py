@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -18,20 +17,10 @@ from raftify.raft import Raft
 from raftify.storage.base import StableStorage
 from raftify.storage.lmdb_storage import LmdbStorage
 from tests.cluster.machines import Tally
+from tests.ports import free_address
 
 #: Short enough for tests, long enough for a busy machine: elections take 0.5 to 1 s.
 TICK_SECONDS = 0.05
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def free_address() -> str:
-    return f"127.0.0.1:{free_port()}"
 
 
 def make_config(**settings: Any) -> Config:

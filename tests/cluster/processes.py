@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from raftify.client import create_client
 from raftify.errors import RaftifyError
-from tests.cluster.local_cluster import free_address
+from tests.ports import free_address
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 40

@@ -11,7 +11,8 @@ import pytest
 from raftify.cli.main import EXIT_FINE, EXIT_USAGE, main
 from raftify.errors import StorageForeign, StorageFull
 from raftify.storage.log_archive import ArchiveReader, LogArchive
-from tests.cluster.local_cluster import LocalCluster, free_address
+from tests.cluster.local_cluster import LocalCluster
+from tests.ports import free_address
 
 SETTINGS: dict[str, Any] = {
     "save_compacted_logs": True,

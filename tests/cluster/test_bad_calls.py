@@ -37,8 +37,9 @@ from tests.cluster.bad_calls import (
     public_calls,
 )
 from tests.cluster.bad_values import MOST_PROPOSAL, Anything
-from tests.cluster.local_cluster import free_address, make_config
+from tests.cluster.local_cluster import make_config
 from tests.cluster.machines import Tally
+from tests.ports import free_address
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -25,8 +25,9 @@ from raftify.errors import (
 )
 from raftify.peers import InitialRole, Peer, Peers
 from raftify.raft import Raft
-from tests.cluster.local_cluster import LocalCluster, free_address, make_config
+from tests.cluster.local_cluster import LocalCluster, make_config
 from tests.cluster.machines import PlainTally, Tally
+from tests.ports import free_address
 
 
 async def test_one_node_alone_answers(tmp_path: Path) -> None:

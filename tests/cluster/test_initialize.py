@@ -10,7 +10,8 @@ import pytest
 from raftify import InitialRole, Peer, Peers, Raft, ReservedId
 from raftify.errors import ConfChangeRejected, ConfigError, JoinRejected, NoLeader
 from raftify.node.founding import static_origin
-from tests.cluster.local_cluster import LocalCluster, LocalNode, free_address
+from tests.cluster.local_cluster import LocalCluster, LocalNode
+from tests.ports import free_address
 
 
 def waiting(cluster: LocalCluster, *ids: int) -> tuple[list[LocalNode], dict[int, str]]:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.local_cluster import free_address
 from tests.cluster.processes import NodeProcess, ProcessCluster, Writer
+from tests.ports import free_address
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 

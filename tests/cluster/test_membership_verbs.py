@@ -15,7 +15,8 @@ from raftify.errors import (
     NoLeader,
     RaftifyError,
 )
-from tests.cluster.local_cluster import LocalCluster, LocalNode, free_address
+from tests.cluster.local_cluster import LocalCluster, LocalNode
+from tests.ports import free_address
 
 
 def waiting_node(cluster: LocalCluster, node_id: int) -> LocalNode:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.local_cluster import free_address
+from tests.ports import free_address
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """

@@ -14,7 +14,8 @@ from raftify.errors import ConfigError, RaftifyError, StateMachineError
 from raftify.node.founding import prepare_store
 from raftify.peers import Address
 from raftify.storage import MemStorage, StableStorage, WriteBatch
-from tests.cluster.local_cluster import LocalCluster, free_address
+from tests.cluster.local_cluster import LocalCluster
+from tests.ports import free_address
 
 LOGGER = logging.getLogger("tests")
 

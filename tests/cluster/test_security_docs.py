@@ -13,8 +13,8 @@ from typing import cast
 import pytest
 
 from raftify import Raft, TlsConfig
-from tests.cluster.local_cluster import free_address
 from tests.cluster.machines import Tally
+from tests.ports import free_address
 from tests.transport.certificates import HOST, Authority
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "security.md"

@@ -14,7 +14,8 @@ import pytest
 from raftify import Config, Raft, TlsConfig, create_client
 from raftify.cli.main import EXIT_FINE, EXIT_NO_ANSWER, EXIT_USAGE
 from raftify.errors import CertificateRefused, NoLeader, NotPermitted, RaftifyError
-from tests.cluster.local_cluster import LocalCluster, LocalNode, free_address, make_config
+from tests.cluster.local_cluster import LocalCluster, LocalNode, make_config
+from tests.ports import free_address
 from tests.transport.certificates import HOST, Authority
 
 NODE_NAME = "node-{node_id}.raft"

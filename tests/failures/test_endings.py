@@ -20,9 +20,10 @@ from raftify.errors import NodeStopped, OutcomeUnknown, RaftifyError
 from raftify.raft import Raft
 from raftify.storage.lmdb_storage import LmdbStorage
 from raftify.testing.simulation import SimulatedCluster, SimulatedNode
-from tests.cluster.local_cluster import LocalCluster, free_address, make_config
+from tests.cluster.local_cluster import LocalCluster, make_config
 from tests.cluster.machines import Tally
 from tests.failures.simulation import simulated
+from tests.ports import free_address
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -202,7 +203,8 @@ async def test_the_port_and_the_store_are_free_when_quit_returns(tmp_path: Path)
 ABANDONED = """
 import asyncio, sys
 from pathlib import Path
-from tests.cluster.local_cluster import free_address, make_config
+from tests.cluster.local_cluster import make_config
+from tests.ports import free_address
 from tests.cluster.machines import Tally
 from raftify.raft import Raft
 from raftify.storage.lmdb_storage import LmdbStorage

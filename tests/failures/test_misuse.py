@@ -23,8 +23,9 @@ from raftify.errors import (
 from raftify.raft import Raft
 from raftify.storage.lmdb_storage import LmdbStorage
 from raftify.storage.mem_storage import MemStorage
-from tests.cluster.local_cluster import LocalCluster, free_address, make_config
+from tests.cluster.local_cluster import LocalCluster, make_config
 from tests.cluster.machines import Tally
+from tests.ports import free_address
 
 
 @pytest.mark.parametrize(

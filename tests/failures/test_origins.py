@@ -26,9 +26,10 @@ from raftify.records import decode_membership, encode_membership
 from raftify.testing.simulation import SimulatedCluster, SimulatedNode
 from raftify.transport.handshake import caller_metadata, check_caller, peer_metadata, read_handshake
 from raftify.transport.interface import Handshake
-from tests.cluster.local_cluster import LocalCluster, free_address
+from tests.cluster.local_cluster import LocalCluster
 from tests.cluster.machines import Tally
 from tests.failures.simulation import simulated, stop_all, tally, until
+from tests.ports import free_address
 
 SAME_NAME = "another cluster of the same name"
 

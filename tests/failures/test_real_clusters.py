@@ -11,8 +11,9 @@ import pytest
 from raftify.client import create_client
 from raftify.peers import Peers
 from raftify.raft import Raft
-from tests.cluster.local_cluster import LocalCluster, LocalNode, free_address, make_config
+from tests.cluster.local_cluster import LocalCluster, LocalNode, make_config
 from tests.cluster.machines import PlainTally
+from tests.ports import free_address
 
 
 class SlowPlain(PlainTally):

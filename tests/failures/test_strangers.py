@@ -19,9 +19,10 @@ from raftify.storage.base import StoreIdentity
 from raftify.transport.interface import Handshake, PeerService, RemoteNode, Transport
 from raftify.transport.status import outcome_of, typed_error_in
 from raftify.wire import codec
-from tests.cluster.local_cluster import LocalCluster, LocalNode, free_address
+from tests.cluster.local_cluster import LocalCluster, LocalNode
 from tests.port.noise import field
 from tests.port.target import SERVICE, Target
+from tests.ports import free_address
 
 
 class RememberingTransport(Transport):

@@ -24,8 +24,9 @@ from raftify.node.state_machine_runner import StateMachineRunner
 from raftify.node.worker import ThreadWorker
 from raftify.peers import Membership, Peers
 from raftify.raft import Raft
-from tests.cluster.local_cluster import LocalCluster, LocalNode, free_address, make_config
+from tests.cluster.local_cluster import LocalCluster, LocalNode, make_config
 from tests.cluster.machines import PlainTally, Tally
+from tests.ports import free_address
 
 
 class Gated(Tally):

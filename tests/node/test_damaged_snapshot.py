@@ -15,7 +15,7 @@ from raftify.peers import InitialRole, Peer, Peers
 from raftify.raft import Raft
 from raftify.state_machine import AbstractStateMachine
 from raftify.storage import LmdbStorage
-from tests.transport.fakes import free_port
+from tests.ports import free_port
 
 PATIENCE = 40.0
 LOGGER = logging.getLogger("tests.damaged")

@@ -16,7 +16,7 @@ from raftify.state_machine import AbstractStateMachine
 from raftify.storage import MemStorage
 from raftify.transport import connect
 from raftify.transport.interface import RemoteNode
-from tests.transport.fakes import free_port
+from tests.ports import free_port
 
 PATIENCE = 20.0
 

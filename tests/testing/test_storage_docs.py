@@ -10,8 +10,8 @@ import pytest
 
 from raftify import Config, Entry, LmdbStorage, Raft
 from raftify.errors import ConfigError
-from tests.cluster.local_cluster import free_address
 from tests.cluster.machines import Tally
+from tests.ports import free_address
 from tests.testing.broken import lives, machines, suites
 from tests.testing.broken.kept import KeptStorage
 from tests.testing.nested import run_suites

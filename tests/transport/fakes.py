@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-import socket
 import threading
 import zlib
 from collections.abc import Callable, Sequence
@@ -26,17 +25,12 @@ from raftify.peers import ClusterJoinTicket, ClusterView, Membership, Peer, Peer
 from raftify.records import SnapshotDescriptor, SnapshotSink
 from raftify.transport.grpc_transport import GrpcTransport
 from raftify.transport.interface import Handshake
+from tests.ports import free_port
 
 CLUSTER = "test-cluster"
 #: Long enough that only a bug reaches it.
 PATIENCE = 20.0
 LOGGER = logging.getLogger("raftify.test")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def files_in(directory: Path) -> list[Path]:
@@ -243,8 +237,9 @@ class FakeNode:
     async def set_peers(self, peers: Sequence[Peer], *, timeout: float) -> None:
         self._called("set_peers", tuple(peers), timeout=timeout)
 
-    async def transfer_leader(self, to: int, *, timeout: float) -> None:
+    async def transfer_leader(self, to: int, *, timeout: float) -> int:
         self._called("transfer_leader", to, timeout=timeout)
+        return to or 2
 
     async def create_snapshot(self, *, timeout: float) -> int:
         self._called("create_snapshot", timeout=timeout)

@@ -16,9 +16,10 @@ from raftify import MemStorage, Raft
 from raftify.transport.status import outcome_of, typed_error_in
 from raftify.wire import eraftpb_pb2 as epb
 from raftify.wire import raft_service_pb2 as pb
-from tests.cluster.local_cluster import free_address, make_config
+from tests.cluster.local_cluster import make_config
 from tests.cluster.machines import Tally
 from tests.port.target import OPTIONS, SERVICE, Target
+from tests.ports import free_address
 
 Stream = grpc.aio.StreamStreamCall[bytes, bytes]
 Call = grpc.aio.UnaryUnaryCall[bytes, bytes]

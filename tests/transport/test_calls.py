@@ -38,7 +38,8 @@ from raftify.transport.interface import RemoteNode
 from raftify.wire import codec
 from raftify.wire import eraftpb_pb2 as epb
 from raftify.wire import raft_service_pb2 as pb
-from tests.transport.fakes import CLUSTER, MEMBERSHIP, Machines, Running, free_port, message
+from tests.ports import free_port
+from tests.transport.fakes import CLUSTER, MEMBERSHIP, Machines, Running, message
 
 CHANGE = ConfChangeV2(
     ConfChangeTransition.EXPLICIT,
@@ -158,8 +159,9 @@ class TestWhatTravels:
         assert one.node.calls == [("set_peers", (Peer(2, "127.0.0.1:5", "x", b"y"),))]
 
     async def test_transfer_leader(self, one: Running, remote: RemoteNode) -> None:
-        await remote.transfer_leader(3, timeout=5)
-        assert one.node.calls == [("transfer_leader", 3)]
+        assert await remote.transfer_leader(3, timeout=5) == 3
+        assert await remote.transfer_leader(0, timeout=5) == 2
+        assert one.node.calls == [("transfer_leader", 3), ("transfer_leader", 0)]
 
     async def test_create_snapshot(self, remote: RemoteNode) -> None:
         assert await remote.create_snapshot(timeout=5) == 55

@@ -16,15 +16,8 @@ from raftify.config import Config
 from raftify.core.types import Message
 from raftify.peers import Peer
 from raftify.transport.grpc_transport import GrpcTransport
-from tests.transport.fakes import (
-    LOGGER,
-    PATIENCE,
-    FakeNode,
-    Machines,
-    free_port,
-    handshake_of,
-    message,
-)
+from tests.ports import free_port
+from tests.transport.fakes import LOGGER, PATIENCE, FakeNode, Machines, handshake_of, message
 
 
 class _Teller(FakeNode):

@@ -24,13 +24,13 @@ from raftify.transport import peer_stream
 from raftify.transport.grpc_transport import GrpcTransport
 from raftify.transport.interface import Handshake
 from raftify.wire.framing import pack_batch
+from tests.ports import free_port
 from tests.transport.fakes import (
     CLUSTER,
     LOGGER,
     PATIENCE,
     FakeNode,
     Machines,
-    free_port,
     handshake_of,
     message,
 )

@@ -22,7 +22,8 @@ from raftify.errors import (
 from raftify.transport import connect, propose_session
 from raftify.transport.interface import RemoteNode
 from raftify.wire import raft_service_pb2 as pb
-from tests.transport.fakes import Machines, Running, free_port
+from tests.ports import free_port
+from tests.transport.fakes import Machines, Running
 
 Pending = list[tuple[bytes, "asyncio.Future[bytes]"]]
 

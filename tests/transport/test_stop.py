@@ -18,13 +18,13 @@ from raftify.config import Config
 from raftify.errors import NodeStopped, OutcomeUnknown, PeerUnreachable
 from raftify.peers import Peer
 from raftify.transport.grpc_transport import GrpcTransport
+from tests.ports import free_port
 from tests.transport.fakes import (
     LOGGER,
     PATIENCE,
     FakeNode,
     Machines,
     Running,
-    free_port,
     handshake_of,
     message,
     snapshot_message,
