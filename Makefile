@@ -7,11 +7,19 @@ BIN := $(VENV)/bin
 ARGS ?=
 SEEDS ?= 100
 SEED ?=
+WORKERS ?= 2
 
 # Each stamp stands for one set of dependencies, and is renewed when they change.
 RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 BENCH := $(VENV)/.installed-bench
+
+# A file's tests stay with one worker, so what they share is made once. The files come in the order of
+# their names, not by the number of their tests: that would leave the slowest for the end.
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# The tests start hundreds of interpreters, and half of such a start would be compiling this package
+# where the surroundings forbid to write bytecode; so it is kept in a place of its own.
+CACHED := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX="$(CURDIR)/$(VENV)/bytecode"
 
 .PHONY: help setup demo test golden lint check fix mutants sim sim-mutants protos bench bench-core bench-sim bench-engine soak chaos cli clean
 .DEFAULT_GOAL := help
@@ -24,8 +32,8 @@ setup: $(DEV) ## make .venv with everything that development needs
 demo: $(RUN) ## three processes, a leader killed under load, and the verdict
 	@$(BIN)/python -m examples.demo $(ARGS)
 
-test: $(DEV) ## run every test; ARGS="-k membership" runs some
-	$(BIN)/python -m pytest $(ARGS)
+test: $(DEV) ## run every test; ARGS="-k membership" runs some, WORKERS=0 in one process
+	$(CACHED) $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 golden: $(DEV) ## write what the core does now into tests/core/golden; read the difference
 	$(BIN)/python -m pytest tests/core/test_golden.py --rewrite-golden $(ARGS)
