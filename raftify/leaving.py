@@ -1,4 +1,4 @@
-"""How a member leaves for good: it hands its office over, is removed, and stops."""
+"""How a member leaves for good: it is removed, hears it from those that stay, and stops."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import asyncio
 
 from raftify.client.arguments import flag, seconds
 from raftify.core.types import ConfChangeSingle, ConfChangeType, ConfChangeV2
-from raftify.errors import NodeStopped, OutcomeUnknown, PendingConfChange
-from raftify.node.handing_over import hand_over
+from raftify.errors import DeadlineExceeded, NodeStopped, OutcomeUnknown, PendingConfChange
 from raftify.node.raft_node import RaftNode
 
 
@@ -22,6 +21,9 @@ async def leave(node: RaftNode, *, timeout: float | None, force: bool) -> None:
     except BaseException:
         node.leaving = False
         raise
+    # From here on it is a node that was removed because it wanted to, however this call ends.
+    if not force:
+        await _be_told(node, deadline)
     await node.quit(handover=False)
 
 
@@ -31,10 +33,6 @@ async def _be_removed(node: RaftNode, deadline: float, *, force: bool) -> None:
     change = ConfChangeV2(changes=(single,))
     while True:
         try:
-            # A leader that removes itself is gone before the others are sure to know; of two voters
-            # the one that is left could then not be elected (etcd#10563).
-            left = max(deadline - loop.time(), 0)
-            await hand_over(node.state, node.api, node.config, timeout=left)
             await node.leader.call(
                 lambda leader, left: leader.change_config(change, timeout=left, force=force),
                 timeout=max(deadline - loop.time(), 0),
@@ -46,9 +44,25 @@ async def _be_removed(node: RaftNode, deadline: float, *, force: bool) -> None:
                 raise
             await asyncio.sleep(node.config.tick_interval)
         except NodeStopped:
-            # Another member was quicker to say that it happened than the call that asked for it.
+            # Other members were quicker to say that it happened than the call that asked for it.
             if not node.was_refused_while_leaving:
                 raise
             return
         else:
             return
+
+
+async def _be_told(node: RaftNode, deadline: float) -> None:
+    """Wait until more than half of the voters that stay know on disk that the node was removed.
+
+    Until then they may need its vote: whoever answered the call may be lost, or be this very node
+    (etcd#10563).
+    """
+    loop = asyncio.get_running_loop()
+    while not await node.knock(for_seconds=min(node.config.tick_interval, deadline - loop.time())):
+        if loop.time() >= deadline:
+            raise DeadlineExceeded(
+                f"node {node.state.node_id} was removed from the cluster, but not enough of the "
+                "voters that stay have confirmed it yet, and they may still need its vote: let it "
+                "run, it stops by itself once they have; or leave with force=True"
+            )

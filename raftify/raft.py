@@ -187,14 +187,21 @@ class Raft(Log, Members, Leadership, Operation[Machine_co]):
         """Remove this node from its cluster, then stop it. Its id is never used again.
 
         A leader hands its office over first. While another change is under way it waits its turn.
+        The node stops once more than half of the voters that stay know on their disks that it was
+        removed: until then they may need its vote to find out. If this call is cancelled the node
+        goes on; if it was removed all the same, it ends once they know, by NodeRemoved.
 
         Args:
-            force: also if too few of the voters left are there to commit anything.
+            timeout: seconds; None: `Config.conf_change_request_timeout`.
+            force: also if too few of the voters left are there to commit anything; and stop without
+                waiting for them.
 
         Raises:
             ConfChangeRejected: it is the last voter; use `quit`. Or it was refused for the reason
                 that `force` is for.
             NoLeader: nobody could carry it out within `timeout` seconds; the node goes on.
+            DeadlineExceeded: it was removed, and too few of the others said so within `timeout`
+                seconds; the node goes on until they do, and `run` ends then without an error.
         """
         await leaving.leave(self._node, timeout=timeout, force=force)
 

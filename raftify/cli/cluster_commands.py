@@ -41,7 +41,10 @@ def add_cluster(commands: Commands) -> None:
         commands, "transfer", "hand leadership to another voter", _transfer, changes=True
     )
     add_address(transfer, seconds=SECONDS)
-    transfer.add_argument("to", type=node_id, metavar="ID", help="the voter that shall lead")
+    transfer.add_argument(
+        "to", type=node_id, nargs="?", metavar="ID",
+        help="the voter that shall lead; without it the one that has most of the log",
+    )  # fmt: skip
     snapshot = add_command(
         commands,
         "snapshot",
@@ -64,12 +67,12 @@ def _init(arguments: argparse.Namespace, _formatters: Formatters) -> None:
 
 
 def _transfer(arguments: argparse.Namespace, _formatters: Formatters) -> None:
-    async def transfer() -> None:
+    async def transfer() -> int:
         async with client_of(arguments) as client:
-            await client.transfer_leader(arguments.to)
+            return await client.transfer_leader(arguments.to)
 
-    asyncio.run(transfer())
-    _say(arguments, {"leader_id": arguments.to}, f"node {arguments.to} leads")
+    leader_id = asyncio.run(transfer())
+    _say(arguments, {"leader_id": leader_id}, f"node {leader_id} leads")
 
 
 def _snapshot(arguments: argparse.Namespace, _formatters: Formatters) -> None:

@@ -16,6 +16,7 @@ from raftify.client.leader_call import LeaderCall, Operation
 from raftify.client.membership import MembershipChanges
 from raftify.client.node_calls import NodeCalls
 from raftify.config import Config
+from raftify.core.types import INVALID_ID
 from raftify.errors import (
     ConfigError,
     PeerUnreachable,
@@ -297,19 +298,26 @@ class RaftServiceClient(MembershipChanges, NodeCalls):
             check_peer(peer)
         await self._on_leader(lambda node, left: node.set_peers(moved, timeout=left), timeout)
 
-    async def transfer_leader(self, to: int, *, timeout: float | None = None) -> None:
-        """Hand leadership to the voter `to`; return once it leads.
+    async def transfer_leader(self, to: int | None = None, *, timeout: float | None = None) -> int:
+        """Hand leadership to the voter `to`; return its id once it leads.
+
+        Args:
+            to: who shall lead; None: of the other voters that are there, the one that has most of
+                the log.
+            timeout: seconds; None: the client's.
 
         Raises:
-            TransferRejected: that node cannot take over.
+            TransferRejected: that node cannot take over, or no other is there.
         """
-        check_node_id(to)
+        if to is not None:
+            check_node_id(to)
 
-        async def transfer(node: RemoteNode, left: float) -> None:
-            await node.transfer_leader(to, timeout=left)
+        async def transfer(node: RemoteNode, left: float) -> int:
+            return await node.transfer_leader(to or INVALID_ID, timeout=left)
 
-        await self._on_leader(transfer, timeout)
-        self._directory.set_leader(self._directory.address_of(to))
+        leader_id = await self._on_leader(transfer, timeout)
+        self._directory.set_leader(self._directory.address_of(leader_id))
+        return leader_id
 
     # -- ways to a node ---------------------------------------------------------------------
 

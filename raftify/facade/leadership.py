@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from raftify.client.arguments import seconds
+from raftify.core.types import INVALID_ID
 from raftify.errors import ConfigError
 from raftify.leading import LeaderCallback, LeaderWork
 from raftify.node.raft_node import RaftNode
@@ -37,20 +38,31 @@ class Leadership:
         await state.wait_until(lambda: bool(state.leader_id), timeout=timeout, what="an election")
         return state.leader_id
 
-    async def transfer_leader(self, node_id: int, *, timeout: float | None = None) -> None:
-        """Hand leadership to the voter `node_id`; returns once it leads.
+    async def transfer_leader(
+        self, node_id: int | None = None, *, timeout: float | None = None
+    ) -> int:
+        """Hand leadership to the voter `node_id`; return its id once it leads.
+
+        Thesis, section 3.10. If this call is cancelled the transfer may happen all the same.
+
+        Args:
+            node_id: who shall lead; None: of the other voters that are there, the one that has
+                most of the log.
+            timeout: seconds; None: `Config.conf_change_request_timeout`.
 
         Raises:
             ConfigError: `node_id` is no id.
-            TransferRejected: it is no voter, or did not take over within an election timeout.
+            TransferRejected: it is no voter, or did not take over within an election timeout; or
+                no other voter is there.
+            NoLeader: nobody leads who could hand it over.
         """
         node = self._node
-        check_node_id(node_id)
-        timeout = seconds(timeout, node.config.conf_change_request_timeout)
-        await node.leader.call(
-            lambda leader, left: leader.transfer_leader(node_id, timeout=left),
-            timeout=timeout,
-            what=f"the transfer of leadership to node {node_id}",
+        if node_id is not None:
+            check_node_id(node_id)
+        return await node.leader.call(
+            lambda leader, left: leader.transfer_leader(node_id or INVALID_ID, timeout=left),
+            timeout=seconds(timeout, node.config.conf_change_request_timeout),
+            what="the transfer of leadership",
         )
 
     def on_leader_change(

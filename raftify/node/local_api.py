@@ -27,7 +27,7 @@ from raftify.errors import (
 )
 from raftify.node.applier import EMPTY_PROPOSAL
 from raftify.node.changes_refused import check_promoted, check_quorum_left
-from raftify.node.config_changes import prepare
+from raftify.node.config_changes import prepare, voters_after
 from raftify.node.core_calls import CoreCalls
 from raftify.node.core_task import CoreTask
 from raftify.node.inbox import Inbox, Proposal
@@ -35,7 +35,7 @@ from raftify.node.initializing import initialize
 from raftify.node.local_state import LocalState
 from raftify.node.snapshotter import Snapshotter
 from raftify.node.state_machine_runner import StateMachineRunner
-from raftify.node.transferring import transfer_leader
+from raftify.node.succession import Succession
 from raftify.peers import (
     Address,
     ClusterJoinTicket,
@@ -75,6 +75,10 @@ class LocalApi:
         self._runner = runner
         self._report = report
         self._calls = CoreCalls(state, raw, inbox, core.not_leader)
+        self.succession = Succession(
+            state=state, raw=raw, calls=self._calls, is_silent=self._is_silent, config=config
+        )
+        self.transfer_leader = self.succession.transfer
 
     # -- log --------------------------------------------------------------------------------
 
@@ -133,6 +137,7 @@ class LocalApi:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         await self._first_commit(timeout)
+        await self._hand_over_before(change, force=force, timeout=max(deadline - loop.time(), 0))
         membership = await self._calls.ask(propose, max(deadline - loop.time(), 0))
         # Whoever hears that a node was removed may end it for good: see `PeerEndpoint`.
         await self._state.wait_until(
@@ -141,6 +146,20 @@ class LocalApi:
             what="the write of the new configuration to this node's disk",
         )
         return membership
+
+    async def _hand_over_before(self, change: ConfChangeV2, *, force: bool, timeout: float) -> None:
+        """Let a voter that stays lead, if `change` takes this leader out of office.
+
+        It would be gone before the others are sure to know that the change is committed; of two
+        voters the one that is left could then not be elected (etcd#10563).
+        """
+        membership = self._core.delivery.membership
+        staying = voters_after(change, membership)
+        if self._state.node_id in staying or prepare(change, membership) is None:
+            return
+        if not force:
+            self._check_unforced(change)
+        await self.succession.hand_over_once(timeout=timeout, among=staying)
 
     async def _first_commit(self, timeout: float) -> None:
         """Wait until a leader that is new in its office may change the configuration."""
@@ -287,19 +306,6 @@ class LocalApi:
         self._core.delivery.waiters.add(term=term, index=index, future=future, deadline=deadline)
 
     # -- operation --------------------------------------------------------------------------
-
-    async def transfer_leader(self, to: int, *, timeout: float) -> None:
-        await transfer_leader(self._state, self._raw, self._calls, to, timeout=timeout)
-
-    def matched_voters(self) -> dict[int, int]:
-        """Return, at a leader, up to where the log of each other voter that is there matches."""
-        voters, own = self._state.membership.conf_state.voters, self._state.node_id
-        progress = self._raw.status().progress
-        return {
-            i: p.matched
-            for i, p in progress.items()
-            if i in voters and i != own and not self._is_silent(i)
-        }
 
     async def create_snapshot(self, *, timeout: float) -> int:
         loop, state = asyncio.get_running_loop(), self._state

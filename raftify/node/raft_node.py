@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable
+from contextlib import suppress
 from typing import Any
 
 from raftify.core.types import INVALID_ID, Role
@@ -11,7 +12,6 @@ from raftify.errors import NodeRemoved, NodeStopped, RaftifyError, StorageError
 from raftify.node.assembly import Assembly
 from raftify.node.endings import settle, uninterrupted
 from raftify.node.founding import release_store, waits_for_nobody
-from raftify.node.handing_over import hand_over_before_end
 from raftify.node.local_state import RunningState
 from raftify.node.peer_endpoint import PeerEndpoint
 from raftify.node.place_watch import watch_place
@@ -74,10 +74,20 @@ class RaftNode(Assembly[Machine_co]):
             await uninterrupted(self._end())
         try:
             if handover and self.state.running is RunningState.RUNNING:
-                await hand_over_before_end(self.state, self.api, self.config)
+                await self.api.succession.hand_over_before_end()
         finally:
             self._stop.set()
         await self._finished.wait()
+
+    async def knock(self, *, for_seconds: float) -> bool:
+        """Ask the others whether they still have this node; say whether it stops within
+        `for_seconds`, as it does once enough of them have refused it."""
+        if not self._stop.is_set():
+            self._standing.call_everybody()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(for_seconds):
+                await self._stop.wait()
+        return self._stop.is_set()
 
     @property
     def switches(self) -> Switches:

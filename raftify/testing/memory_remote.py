@@ -56,8 +56,8 @@ class MemoryRemote:
     async def set_peers(self, peers: Sequence[Peer], *, timeout: float) -> None:
         await self._reach().set_peers(peers, timeout=timeout)
 
-    async def transfer_leader(self, to: int, *, timeout: float) -> None:
-        await self._reach().transfer_leader(to, timeout=timeout)
+    async def transfer_leader(self, to: int, *, timeout: float) -> int:
+        return await self._reach().transfer_leader(to, timeout=timeout)
 
     async def create_snapshot(self, *, timeout: float) -> int:
         return await self._reach().create_snapshot(timeout=timeout)

@@ -114,10 +114,10 @@ class ClientCalls:
 
     async def transfer_leader(
         self, request: pb.TransferLeaderRequest, left: float | None
-    ) -> pb.Empty:
+    ) -> pb.TransferLeaderResponse:
         timeout = _timeout(request.timeout_ms, left, self._config.request_timeout)
-        await self._node.transfer_leader(request.to, timeout=timeout)
-        return pb.Empty()
+        leader_id = await self._node.transfer_leader(request.to, timeout=timeout)
+        return pb.TransferLeaderResponse(leader_id=leader_id)
 
     async def create_snapshot(
         self, request: pb.Empty, left: float | None

@@ -166,9 +166,10 @@ class GrpcRemoteNode:
         )
         await self._call(lambda stub: stub.SetPeers, request, timeout=timeout)
 
-    async def transfer_leader(self, to: int, *, timeout: float) -> None:
+    async def transfer_leader(self, to: int, *, timeout: float) -> int:
         request = pb.TransferLeaderRequest(to=to, timeout_ms=_milliseconds(timeout))
-        await self._call(lambda stub: stub.TransferLeader, request, timeout=timeout)
+        answer = await self._call(lambda stub: stub.TransferLeader, request, timeout=timeout)
+        return answer.leader_id or to
 
     async def create_snapshot(self, *, timeout: float) -> int:
         answer = await self._call(lambda stub: stub.CreateSnapshot, pb.Empty(), timeout=timeout)

@@ -239,7 +239,9 @@ class RaftServicer(RaftServiceServicer):
     async def SetPeers(self, request: pb.SetPeersRequest, context: Context) -> pb.Empty:
         return await self._unary("SetPeers", self._calls.set_peers, request, context)
 
-    async def TransferLeader(self, request: pb.TransferLeaderRequest, context: Context) -> pb.Empty:
+    async def TransferLeader(
+        self, request: pb.TransferLeaderRequest, context: Context
+    ) -> pb.TransferLeaderResponse:
         return await self._unary("TransferLeader", self._calls.transfer_leader, request, context)
 
     async def DebugNode(self, request: pb.Empty, context: Context) -> pb.DebugNodeResponse:

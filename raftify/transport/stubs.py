@@ -53,7 +53,7 @@ class RaftStub(Protocol):
     AwaitCaughtUp: Unary[pb.AwaitCaughtUpRequest, pb.AwaitCaughtUpResponse]
     GetPeers: Unary[pb.Empty, pb.GetPeersResponse]
     SetPeers: Unary[pb.SetPeersRequest, pb.Empty]
-    TransferLeader: Unary[pb.TransferLeaderRequest, pb.Empty]
+    TransferLeader: Unary[pb.TransferLeaderRequest, pb.TransferLeaderResponse]
     DebugNode: Unary[pb.Empty, pb.DebugNodeResponse]
     ReadState: Unary[pb.Empty, pb.ReadStateResponse]
     CreateSnapshot: Unary[pb.Empty, pb.CreateSnapshotResponse]

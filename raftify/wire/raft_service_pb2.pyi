@@ -341,6 +341,12 @@ class TransferLeaderRequest(_message.Message):
     timeout_ms: int
     def __init__(self, to: _Optional[int] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
 
+class TransferLeaderResponse(_message.Message):
+    __slots__ = ("leader_id",)
+    LEADER_ID_FIELD_NUMBER: _ClassVar[int]
+    leader_id: int
+    def __init__(self, leader_id: _Optional[int] = ...) -> None: ...
+
 class DebugNodeResponse(_message.Message):
     __slots__ = ("json",)
     JSON_FIELD_NUMBER: _ClassVar[int]

@@ -87,7 +87,7 @@ class RaftServiceStub(object):
         self.TransferLeader = channel.unary_unary(
                 '/raftify.RaftService/TransferLeader',
                 request_serializer=raft__service__pb2.TransferLeaderRequest.SerializeToString,
-                response_deserializer=raft__service__pb2.Empty.FromString,
+                response_deserializer=raft__service__pb2.TransferLeaderResponse.FromString,
                 )
         self.DebugNode = channel.unary_unary(
                 '/raftify.RaftService/DebugNode',
@@ -303,7 +303,7 @@ def add_RaftServiceServicer_to_server(servicer, server):
             'TransferLeader': grpc.unary_unary_rpc_method_handler(
                     servicer.TransferLeader,
                     request_deserializer=raft__service__pb2.TransferLeaderRequest.FromString,
-                    response_serializer=raft__service__pb2.Empty.SerializeToString,
+                    response_serializer=raft__service__pb2.TransferLeaderResponse.SerializeToString,
             ),
             'DebugNode': grpc.unary_unary_rpc_method_handler(
                     servicer.DebugNode,
@@ -581,7 +581,7 @@ class RaftService(object):
             metadata=None):
         return grpc.experimental.unary_unary(request, target, '/raftify.RaftService/TransferLeader',
             raft__service__pb2.TransferLeaderRequest.SerializeToString,
-            raft__service__pb2.Empty.FromString,
+            raft__service__pb2.TransferLeaderResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

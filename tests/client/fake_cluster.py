@@ -139,9 +139,10 @@ class FakeRemote:
         await self.node.enter("set_peers", timeout)
         self.node.cluster.moved = list(peers)
 
-    async def transfer_leader(self, to: int, *, timeout: float) -> None:
+    async def transfer_leader(self, to: int, *, timeout: float) -> int:
         await self.node.enter("transfer_leader", timeout)
-        self.node.cluster.elect(to)
+        self.node.cluster.elect(to or 2)
+        return to or 2
 
     async def create_snapshot(self, *, timeout: float) -> int:
         await self.node.enter("create_snapshot", timeout, leader_only=False)

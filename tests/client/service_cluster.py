@@ -122,9 +122,10 @@ class ServedNode:
         self._check()
         self.cluster.moved = list(peers)
 
-    async def transfer_leader(self, to: int, *, timeout: float) -> None:
+    async def transfer_leader(self, to: int, *, timeout: float) -> int:
         self._check()
         self.cluster.leader_id = to
+        return to
 
     async def create_snapshot(self, *, timeout: float) -> int:
         return 100 + self.node_id

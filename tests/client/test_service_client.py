@@ -212,9 +212,18 @@ async def test_the_other_calls_of_the_leader() -> None:
 async def test_after_a_transfer_the_new_leader_is_asked_at_once() -> None:
     cluster = FakeCluster()
     async with cluster.client() as client:
-        await client.transfer_leader(3)
+        assert await client.transfer_leader(3) == 3
         await client.propose(b"x")
     assert cluster.calls("propose") == [0, 0, 1]
+
+
+@virtual_time
+async def test_after_a_transfer_to_whom_the_leader_chose_that_one_is_asked_at_once() -> None:
+    cluster = FakeCluster()
+    async with cluster.client() as client:
+        assert await client.transfer_leader() == 2
+        await client.propose(b"x")
+    assert cluster.calls("propose") == [0, 1, 0]
 
 
 @virtual_time

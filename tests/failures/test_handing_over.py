@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import pytest
 
-from raftify.errors import ConfigError, NodeStopped
+from raftify.errors import ConfigError, NodeStopped, TransferRejected
 from raftify.raft import Raft
 from raftify.testing.simulation import SimulatedCluster, SimulatedNode
 from tests.failures.simulation import membership, simulated
@@ -190,3 +190,24 @@ async def test_bad_argument(cluster: SimulatedCluster) -> None:
     with pytest.raises(ConfigError, match="handover"):
         await leader.raft.quit(handover="no")  # type: ignore[arg-type]
     assert leader.running
+
+
+@simulated()
+async def test_a_transfer_to_nobody_in_particular(cluster: SimulatedCluster) -> None:
+    await cluster.settle()
+    leader = await cluster.leader()
+    behind, level = sorted(others(cluster, leader), key=lambda node: node.id)
+    behind.stall()
+    await leader.raft.propose(b"x")
+    # Asked of a follower the leader chooses all the same.
+    assert await behind.raft.transfer_leader() == level.id
+    assert level.raft.is_leader()
+    behind.unstall()
+
+
+@simulated(1)
+async def test_whoever_is_alone_has_nobody_to_hand_over_to(cluster: SimulatedCluster) -> None:
+    leader = await cluster.leader()
+    with pytest.raises(TransferRejected, match="nobody can take over"):
+        await leader.raft.transfer_leader()
+    await leader.raft.propose(b"x")

@@ -21,10 +21,7 @@ from raftify.core.types import (
     MessageType,
 )
 from raftify.errors import (
-    ConfChangeRejected,
-    JoinRejected,
     NodeRemoved,
-    NoLeader,
     PendingConfChange,
     RaftifyError,
 )
@@ -152,68 +149,6 @@ async def test_a_node_that_sees_its_own_removal_stops_too(cluster: SimulatedClus
     await (await cluster.leader()).raft.change_config(one(REMOVE, victim.id))
     with pytest.raises(NodeRemoved):
         await victim.outcome()
-
-
-@simulated(2)
-async def test_a_follower_left_by_its_leader_is_not_stranded(cluster: SimulatedCluster) -> None:
-    """b33: of two, the leader removes itself, and its word of the commit is lost."""
-    leader, other = await cluster.leader(), await follower(cluster)
-    index = other.runtime.storage.last_index() + 1
-    change = asyncio.create_task(leader.raft.change_config(one(REMOVE, leader.id)))
-    await cluster.until(lambda: other.runtime.storage.last_index() >= index, 10)
-    # Its answer still gets out; the word that this committed the change does not get in.
-    cluster.network.cut(leader.name, other.name)
-    await change
-    assert membership(other).is_member(leader.id)
-    cluster.network.heal()
-    assert await other.raft.propose(b"x", timeout=30) == b"x:1"
-    assert other.raft.get_cluster_size() == 1
-    with pytest.raises(NodeRemoved):
-        await leader.outcome()
-
-
-@pytest.mark.parametrize("leads", [True, False])
-@simulated()
-async def test_leaving_under_load_loses_nothing(cluster: SimulatedCluster, leads: bool) -> None:
-    stays = await follower(cluster)
-    leaver = await cluster.leader() if leads else stays
-    if not leads:
-        stays = await cluster.leader()
-    results = [asyncio.create_task(stays.raft.propose(f"k{i}".encode())) for i in range(200)]
-    await leaver.raft.leave()
-    await leaver.outcome()
-    assert [await r for r in results] == [f"k{i}:1".encode() for i in range(200)]
-    assert (await cluster.leader()).raft.get_cluster_size() == 2
-
-
-@simulated(5)
-async def test_several_leave_at_once_until_one_is_left(cluster: SimulatedCluster) -> None:
-    nodes = cluster.running()
-    outcomes = await asyncio.gather(
-        *(node.raft.leave(timeout=60) for node in nodes), return_exceptions=True
-    )
-    left = [n for n, outcome in zip(nodes, outcomes, strict=True) if outcome is None]
-    assert len(left) == 4
-    assert [type(o) for o in outcomes if o is not None] == [ConfChangeRejected]
-    (last,) = [node for node in nodes if node not in left]
-    for node in left:
-        await node.outcome()
-    assert await last.raft.propose(b"x") == b"x:1"
-    assert last.raft.get_cluster_size() == 1
-
-
-@simulated()
-async def test_who_has_left_does_not_come_back_under_its_old_id(cluster: SimulatedCluster) -> None:
-    """b17: the id is used up, and a new start is refused by whoever knows."""
-    leaver = await follower(cluster)
-    await leaver.leave()
-    leaver.start()
-    with pytest.raises(NodeRemoved):
-        await leaver.outcome()
-    leader = await cluster.leader()
-    with pytest.raises(JoinRejected, match="never used again"):
-        await leader.raft.change_config(one(ADD, leaver.id), {leaver.id: leaver.address})
-    assert (await cluster.ticket(leaver, leader)).reserved_id == 4
 
 
 @pytest.mark.parametrize("crash", [True, False])
@@ -352,20 +287,3 @@ async def test_a_static_cluster_moves_as_a_whole(cluster: SimulatedCluster) -> N
         node.start(address=addresses[node.id])
     await cluster.settle()
     await cluster.until(lambda: all_know(cluster, cluster.running()), 60)
-
-
-@simulated()
-async def test_without_a_quorum_leaving_ends_with_an_error_and_the_node_goes_on(
-    cluster: SimulatedCluster,
-) -> None:
-    leaver = await follower(cluster)
-    for node in cluster.running():
-        if node is not leaver:
-            node.crash()
-    with pytest.raises(NoLeader):
-        await leaver.raft.leave(timeout=5)
-    assert leaver.running
-    for node in cluster.nodes.values():
-        if node is not leaver:
-            node.start()
-    assert await leaver.raft.propose(b"x", timeout=30) == b"x:1"

@@ -34,7 +34,6 @@ _ANSWERS = {
     "LeaveJoint": pb.ChangeConfigResponse,
     "Initialize": pb.ChangeConfigResponse,
     "SetPeers": pb.Empty,
-    "TransferLeader": pb.Empty,
     "SendMessage": pb.Empty,
 }
 
