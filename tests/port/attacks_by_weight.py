@@ -34,6 +34,8 @@ MIB = 1 << 20
 #: Just under and just over what a node takes, and far beyond it.
 UNDER = Config().max_grpc_message_bytes - MIB // 8
 OVER, FAR_OVER = UNDER + MIB // 4, 64 * MIB
+#: More megabytes than a node keeps of a batch in pieces.
+PIECES = Config().outbox_bytes // MIB + 5
 #: Seconds for which what is held is held.
 HOLD = 2.0
 Both = grpc.aio.StreamStreamCall[bytes, bytes]
@@ -211,6 +213,22 @@ async def giants_at_once(on: Target, random: Random) -> None:
     await asyncio.gather(*(send() for _ in range(12)))
 
 
+async def pieces_without_end(on: Target, random: Random) -> None:
+    """Batches in pieces, whose last one never comes: of a stranger, who may send none, and in the
+    name of each member."""
+    piece = pb.MessageBatch(piece=bytes(MIB)).SerializeToString()
+    names = [on.stranger()]
+    names += [on.handshake(i, on.membership.peers[i].incarnation) for i in on.others()]
+    async with on.channel() as channel:
+        for said in names:
+            code = await on.stream_all(channel, "Messages", said, [piece] * PIECES)
+            assert code in (
+                grpc.StatusCode.INVALID_ARGUMENT,
+                # Who is not at home in the store that the node knows is not even let in.
+                grpc.StatusCode.FAILED_PRECONDITION,
+            ), code
+
+
 async def smaller_swarms(on: Target, random: Random) -> None:
     """A megabyte of empty things, again and again: small enough for any limit of bytes."""
     swarm = b"\x0a\x00" * (MIB // 2)
@@ -297,6 +315,7 @@ BY_WEIGHT = (
     endless_snapshots,
     giant_requests,
     giants_at_once,
+    pieces_without_end,
     smaller_swarms,
     results_never_read,
     crowds_of_strangers,
