@@ -146,6 +146,8 @@ class Config:
         `[[initial_peers]]` with `node_id`, `address` and, if it is no voter, `role`. A variable is
         `prefix` and the name in capitals: RAFTIFY_TICK_INTERVAL=0.2,
         RAFTIFY_RAFT_CONFIG__ELECTION_TICK=20, RAFTIFY_INITIAL_PEERS=1=a:60061,2=b:60061/learner.
+        What Kubernetes sets for a service of that name (RAFTIFY_SERVICE_HOST, RAFTIFY_PORT, ...) is
+        passed over; any other name is to be a setting.
 
         Args:
             path: the file; None: there is none.

@@ -6,6 +6,7 @@ each fault.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import Field, fields, is_dataclass
@@ -19,6 +20,10 @@ from raftify.peers import InitialRole, Peer, Peers
 
 #: Between the name of a table and that of a setting in it: RAFTIFY_RAFT_CONFIG__ELECTION_TICK.
 NESTED: Final = "__"
+#: What Kubernetes puts into every container beside a service that is called like the prefix.
+_SERVICE_LINK: Final = re.compile(
+    r"SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?"
+)
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
@@ -51,9 +56,10 @@ def table_of_environment(environment: Mapping[str, str], prefix: str) -> dict[st
         raise ConfigError(f"prefix is a text, not {prefix!r:.60}")
     table: dict[str, Any] = {}
     for name in sorted(environment):
-        if not name.startswith(prefix):
+        named = name.removeprefix(prefix)
+        if not name.startswith(prefix) or _SERVICE_LINK.fullmatch(named):
             continue
-        *tables, setting = name.removeprefix(prefix).lower().split(NESTED)
+        *tables, setting = named.lower().split(NESTED)
         place = table
         for one in tables:
             inner = place.setdefault(one, {})

@@ -67,6 +67,22 @@ def test_a_file(tmp_path: Path) -> None:
     )
 
 
+def test_what_kubernetes_sets_for_a_service_of_that_name_is_passed_over() -> None:
+    links = {
+        "RAFTIFY_SERVICE_HOST": "10.0.0.7",
+        "RAFTIFY_SERVICE_PORT": "60061",
+        "RAFTIFY_SERVICE_PORT_GRPC": "60061",
+        "RAFTIFY_PORT": "tcp://10.0.0.7:60061",
+        "RAFTIFY_PORT_60061_TCP": "tcp://10.0.0.7:60061",
+        "RAFTIFY_PORT_60061_TCP_PROTO": "tcp",
+        "RAFTIFY_PORT_60061_TCP_PORT": "60061",
+        "RAFTIFY_PORT_60061_TCP_ADDR": "10.0.0.7",
+    }
+    assert Config.load(environment=links) == Config()
+    with pytest.raises(ConfigError, match="service_hosts"):
+        Config.load(environment={"RAFTIFY_SERVICE_HOSTS": "10.0.0.7"})
+
+
 def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
     environment = {
         "RAFTIFY_TICK_INTERVAL": "0.2",
