@@ -44,8 +44,8 @@ class TlsConfig:
     #: node 3, and so is what answers at the address of node 3. Empty: any certificate of
     #: `ca_cert` may speak for any node.
     node_name: str = ""
-    #: The DNS names of the certificates that may change the membership and move the leader; nodes
-    #: may, by `node_name`. Empty: any certificate of `ca_cert` may.
+    #: The DNS names of the certificates that may change the membership, move the leader, and take
+    #: snapshots or the whole state; nodes may, by `node_name`. Empty: any certificate may.
     admin_names: tuple[str, ...] = ()
 
     def name_of(self, node_id: int) -> str:

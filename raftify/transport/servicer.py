@@ -43,9 +43,10 @@ from raftify.wire.raft_service_pb2_grpc import RaftServiceServicer
 _UNPACKED_HERE: Final = 2 << 20
 #: The same for who is no member.
 _UNPACKED_OF_STRANGERS: Final = 64 << 10
-#: Calls that change who is a member, or who leads.
+#: Calls that change who is a member or who leads, that take the whole state, or write it to disk.
 _FOR_ADMINS: Final = frozenset(
     {"Initialize", "ChangeConfig", "LeaveJoint", "SetPeers", "TransferLeader"}
+    | {"CreateSnapshot", "ReadState"}
 )
 _NOTHING_TOLD: Final = "internal error; see the log of the node that answered"
 

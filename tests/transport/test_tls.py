@@ -52,6 +52,8 @@ ADMIN_CALLS: dict[str, Callable[[RemoteNode], Awaitable[object]]] = {
     "LeaveJoint": lambda n: n.leave_joint(timeout=20),
     "SetPeers": lambda n: n.set_peers([Peer(1, "127.0.0.1:1")], timeout=20),
     "TransferLeader": lambda n: n.transfer_leader(1, timeout=20),
+    "CreateSnapshot": lambda n: n.create_snapshot(timeout=20),
+    "ReadState": lambda n: n.read_state(timeout=20),
 }
 
 
