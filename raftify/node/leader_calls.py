@@ -15,6 +15,7 @@ from raftify.errors import (
     NoLeader,
     NotLeader,
     OutcomeUnknown,
+    PeerRefused,
     PeerUnreachable,
     RaftifyError,
 )
@@ -30,8 +31,9 @@ _NOT_YET = b""
 class LeaderCalls:
     """Repeats a request until some leader took it, as long as it is certain that none did.
 
-    What says "nothing happened" is repeated: NotLeader, LeaderTransferring, PeerUnreachable. What
-    leaves the outcome open goes to the caller.
+    What says "nothing happened" is repeated: NotLeader, LeaderTransferring, PeerUnreachable, and
+    PeerRefused by another node than was looked for. What leaves the outcome open goes to the
+    caller.
     """
 
     def __init__(
@@ -68,13 +70,15 @@ class LeaderCalls:
             target = await self._leader(deadline, what, refusal)
             try:
                 return await do(target, deadline - loop.time())
-            except (NotLeader, LeaderTransferring, PeerUnreachable) as error:
-                refusal = error
             except NodeStopped as error:
                 if target is self._local:
                     raise
                 if not repeatable:
                     raise _in_its_hands(what, error) from error
+                refusal = error
+            except RaftifyError as error:
+                if not _says_ask_again(error):
+                    raise
                 refusal = error
             await self._pause(deadline)
 
@@ -100,7 +104,7 @@ class LeaderCalls:
             still = []
             for place, future in futures.items():
                 failure = future.exception()
-                if isinstance(failure, NotLeader | LeaderTransferring | PeerUnreachable):
+                if isinstance(failure, Exception) and _says_ask_again(failure):
                     refusal = failure
                     still.append(place)
                 elif isinstance(failure, NodeStopped) and target is not self._local:
@@ -166,6 +170,16 @@ async def _all_done(futures: Iterable[asyncio.Future[bytes]]) -> None:
         for future in futures:
             future.cancel()
         raise
+
+
+def _says_ask_again(error: Exception) -> bool:
+    """Say whether nothing happened, and another try may reach the leader.
+
+    Where another node refused what was meant for the leader, its address is a wrong one; it will
+    say itself where it is. Kinds of PeerRefused are about this node, and are for good.
+    """
+    again = NotLeader | LeaderTransferring | PeerUnreachable
+    return isinstance(error, again) or type(error) is PeerRefused
 
 
 def _in_its_hands(what: str, error: NodeStopped) -> OutcomeUnknown:

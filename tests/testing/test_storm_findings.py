@@ -260,3 +260,26 @@ def test_who_moves_to_the_place_of_another_leaves_the_peers_readable() -> None:
         await cluster.converge()
 
     simulate(scenario, machine=Store, config=Config(), timeout=120)
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["one", "many at once"])
+def test_who_is_sent_to_a_wrong_address_of_the_leader_asks_again(many: bool) -> None:
+    """Storm "short 9": a member was said to be where another one is, and led. Who asked it there
+    was refused, and told its caller so, though the leader said a moment later where it is."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        await cluster.start(3)
+        leader = await cluster.leader()
+        other = next(node for node in cluster.running() if node is not leader)
+        async with cluster.client() as client:
+            await client.set_peers({leader.id: other.address})
+        await other.raft.wait(10).until(
+            lambda metrics: metrics.membership.address_of(leader.id) == other.address
+        )
+        data = b'[1, ["put", "x", 1]]'
+        answers = (
+            await other.raft.propose_many([data]) if many else [await other.raft.propose(data)]
+        )
+        assert answers == [b"null"]
+
+    simulate(scenario, seed=9, machine=Store)
