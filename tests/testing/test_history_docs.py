@@ -18,7 +18,7 @@ async def test_the_snippets_run_in_order(
     monkeypatch.chdir(tmp_path)
     text = PAGE.read_text(encoding="utf-8")
     snippets = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    assert len(snippets) == 6
+    assert len(snippets) == 7
     namespace: dict[str, object] = {}
     for snippet in snippets:
         padding = "\n" * text[: text.index(snippet)].count("\n")

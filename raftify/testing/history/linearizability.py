@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from raftify.testing.history.budget import Budget
+from raftify.testing.history.budget import Budget, OutOfBudget
 from raftify.testing.history.explanation import explain_part
 from raftify.testing.history.knowledge import plainly
 from raftify.testing.history.model import Model
 from raftify.testing.history.operation import Operation, Outcome
 from raftify.testing.history.search import Found, Search
+from raftify.testing.history.told_order import ToldOrder
 
 #: Enough for histories of ten thousands of operations; a few hundred bytes of memory for each.
 MAX_STEPS = 1_000_000
@@ -127,6 +128,7 @@ def check(
     history: Iterable[Operation],
     model: Model[Any],
     *,
+    told: Sequence[Operation] = (),
     max_steps: int = MAX_STEPS,
     max_seconds: float | None = None,
 ) -> Verdict:
@@ -135,15 +137,21 @@ def check(
     Args:
         history: the operations, in any order.
         model: the sequential object.
+        told: those of the operations that changed something, in the order in which they are said
+            to have taken effect, as a replicated log tells it. It is tried first; it may be wrong.
         max_steps: how many times the model may be asked for each part. With this limit alone the
             verdict is the same each time.
         max_seconds: how long all may take by the wall clock.
     """
     until = None if max_seconds is None else time.monotonic() + max_seconds
     parts, steps = [], 0
+    told_of: dict[Hashable, list[Operation]] = {}
+    for operation in told:
+        told_of.setdefault(model.part_of(operation.input), []).append(operation)
     for name, operations in _parts_of(history, model).items():
         budget = Budget(max_steps, until)
-        part = Part(name, tuple(operations), _search(operations, model, budget))
+        found = _as_told(operations, told_of.get(name, ()), model, budget)
+        part = Part(name, tuple(operations), found or _search(operations, model, budget))
         parts.append(part)
         steps += budget.used
         if part.answer is Answer.VIOLATED:
@@ -157,6 +165,22 @@ def _parts_of(history: Iterable[Operation], model: Model[Any]) -> dict[Hashable,
         if operation.outcome is not Outcome.FAILED:
             parts.setdefault(model.part_of(operation.input), []).append(operation)
     return parts
+
+
+def _as_told(
+    operations: Sequence[Operation],
+    told: Sequence[Operation],
+    model: Model[Any],
+    budget: Budget,
+) -> Found | None:
+    """Return the order that was told, if one was and it explains the operations."""
+    if not told:
+        return None
+    try:
+        order = ToldOrder(operations, told, model, budget).explanation()
+    except OutOfBudget:
+        return None
+    return None if order is None else Found(order, None, (), decided=True)
 
 
 def _search(operations: Sequence[Operation], model: Model[Any], budget: Budget) -> Found:

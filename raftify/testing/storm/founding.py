@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from random import Random
 
-from raftify.errors import DeadlineExceeded, NodeStopped, OutcomeUnknown
-from raftify.peers import Peers
+from raftify.errors import DeadlineExceeded, NodeStopped, OutcomeUnknown, PeerUnreachable
+from raftify.peers import Membership, Peers
 from raftify.testing.simulation.node import SimulatedNode
 from raftify.testing.storm.plan import Founding
 from raftify.testing.storm.scene import Scene, StormFailed
@@ -75,7 +75,7 @@ async def _initialize(scene: Scene, random: Random) -> None:
     for node in called:
         if random.random() < 0.4:
             node.crash_after(random.randint(0, 60))
-    await asyncio.gather(*(_initialize_at(node, peers, random) for node in called))
+    await asyncio.gather(*(_initialize_at(scene, node, peers, random) for node in called))
     for node in called:
         node.defuse()
         if not node.running:
@@ -84,15 +84,15 @@ async def _initialize(scene: Scene, random: Random) -> None:
     await cluster.leader()
 
 
-async def _initialize_at(node: SimulatedNode, peers: Peers, random: Random) -> None:
+async def _initialize_at(scene: Scene, node: SimulatedNode, peers: Peers, random: Random) -> None:
     """Call until it is done, as an operator does; what was said to be durable must be."""
     while True:
         if not node.running:
             await asyncio.sleep(random.uniform(0, 2))
             node.start()
         try:
-            membership = await node.raft.initialize(peers, timeout=_SECONDS)
-        except (OutcomeUnknown, NodeStopped, DeadlineExceeded):
+            membership = await _ask_to_found(scene, node, peers, random)
+        except (OutcomeUnknown, NodeStopped, DeadlineExceeded, PeerUnreachable):
             continue
         break
     told = {i: peer.address for i, peer in membership.peers.items()}
@@ -103,3 +103,13 @@ async def _initialize_at(node: SimulatedNode, peers: Peers, random: Random) -> N
         node.start()
         if not node.runtime.state.membership.is_member(node.id):
             raise StormFailed(f"{node} was initialized, crashed, and does not know of it any more")
+
+
+async def _ask_to_found(
+    scene: Scene, node: SimulatedNode, peers: Peers, random: Random
+) -> Membership:
+    """Call `initialize` in the program of `node`, or from outside as an operator's tool does."""
+    if random.random() < 0.5:
+        return await node.raft.initialize(peers, timeout=_SECONDS)
+    async with scene.cluster.client(node.address, timeout=_SECONDS) as client:
+        return await client.initialize(peers)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from random import Random
 
+from raftify.client.membership import MembershipChanges
 from raftify.core.types import ConfChangeTransition, Role
 from raftify.errors import RaftifyError, Rejected
 from raftify.peers import InitialRole, Membership, Peer, Peers
@@ -40,9 +42,10 @@ class Operator:
             # A cluster that has lost a disk is not made smaller, or it could lose its quorum.
             return self._replace
         return self.random.choice([
-            self._grow, self._grow, self._add_learner, self._promote, self._promote, self._demote,
-            self._shrink, self._shrink, self._leave, self._two_at_once, self._two_at_once,
-            self._replace_all, self._joint, self._add_several, self._damage, self._damage,
+            self._grow, self._grow, self._add_learner, self._add_one, self._promote, self._promote,
+            self._demote, self._shrink, self._shrink, self._leave, self._two_at_once,
+            self._two_at_once, self._replace_all, self._joint, self._add_several, self._damage,
+            self._damage,
         ])  # fmt: skip
 
     async def _one(self, change: Callable[[], Awaitable[None]]) -> None:
@@ -69,6 +72,15 @@ class Operator:
             raise Rejected("nobody runs")
         return node
 
+    @asynccontextmanager
+    async def _asked(self) -> AsyncIterator[MembershipChanges]:
+        """Give whom to ask for a change: a node, or the cluster from outside."""
+        if self.random.random() < 0.6:
+            yield self._node().raft
+            return
+        async with self.scene.cluster.client(timeout=_SECONDS) as client:
+            yield client
+
     def _membership(self) -> Membership:
         return self._node().runtime.state.membership
 
@@ -93,9 +105,20 @@ class Operator:
 
     async def _add_learner(self) -> None:
         node = await self._new_machine()
-        await self._node().raft.add_learner(
-            node.id, node.address, blocking=self.random.random() < 0.5, timeout=_SECONDS
-        )
+        async with self._asked() as changes:
+            await changes.add_learner(
+                node.id, node.address, blocking=self.random.random() < 0.5, timeout=_SECONDS
+            )
+
+    async def _add_one(self) -> None:
+        """Add a machine that runs already, by somebody who knows of it."""
+        if len(self._voters()) >= MAX_VOTERS:
+            return
+        node = await self._new_machine()
+        role = self.random.choice([InitialRole.VOTER, InitialRole.VOTER, InitialRole.LEARNER])
+        async with self._asked() as changes:
+            membership = await changes.add_peer(node.id, node.address, role, timeout=_SECONDS)
+        self._demand_known(membership, Peer(node.id, node.address, initial_role=role))
 
     async def _add_several(self) -> None:
         """Add machines that run already in one change, a learner perhaps among them, with a word
@@ -109,33 +132,36 @@ class Operator:
             node = await self._new_machine()
             about = f"about {node.name}".encode()
             peers.append(Peer(node.id, node.address, metadata=about, initial_role=role))
-        if random.random() < 0.5:
-            membership = await self._node().raft.add_peers(Peers(peers), timeout=_SECONDS)
-        else:
-            async with scene.cluster.client(timeout=_SECONDS) as client:
-                membership = await client.add_peers(Peers(peers))
-                await client.wait_for_member(peers[0].node_id)
+        async with self._asked() as changes:
+            membership = await changes.add_peers(Peers(peers), timeout=_SECONDS)
+            if random.random() < 0.5:
+                await changes.wait_for_member(peers[0].node_id, timeout=_SECONDS)
         for peer in peers:
-            known = membership.peers.get(peer.node_id)
-            if known is None or known.metadata != peer.metadata:
-                scene.fail(f"{peer} was added, and {known} is known")
+            self._demand_known(membership, peer)
+
+    def _demand_known(self, membership: Membership, peer: Peer) -> None:
+        known = membership.peers.get(peer.node_id)
+        if known is None or known.metadata != peer.metadata:
+            self.scene.fail(f"{peer} was added, and {known} is known")
 
     async def _promote(self) -> None:
         membership = self._membership()
         learners = [i for i in membership.conf_state.learners if i in self.scene.cluster.nodes]
         if learners and len(membership.conf_state.voters) < MAX_VOTERS:
-            await self._node().raft.change_config(
-                add=[self.random.choice(learners)],
-                force=self.random.random() < 0.3,
-                timeout=_SECONDS,
-            )
+            async with self._asked() as changes:
+                await changes.change_config(
+                    add=[self.random.choice(learners)],
+                    force=self.random.random() < 0.3,
+                    timeout=_SECONDS,
+                )
 
     async def _demote(self) -> None:
         voters = self._voters()
         if len(voters) > 1:
-            await self._node().raft.change_config(
-                add_learners=[self.random.choice(voters)], timeout=_SECONDS
-            )
+            async with self._asked() as changes:
+                await changes.change_config(
+                    add_learners=[self.random.choice(voters)], timeout=_SECONDS
+                )
 
     async def _shrink(self) -> None:
         membership = self._membership()
@@ -143,7 +169,8 @@ class Operator:
         if len(membership.conf_state.voters) > 1:
             node_id = self.random.choice(everybody)
             self._expect_removal({node_id})
-            await self._node().raft.change_config(remove=[node_id], timeout=_SECONDS)
+            async with self._asked() as changes:
+                await changes.change_config(remove=[node_id], timeout=_SECONDS)
             await self._demand_removed({node_id})
 
     async def _leave(self) -> None:
@@ -175,18 +202,21 @@ class Operator:
         fresh = []
         for _ in range(self.random.randint(1, room)):
             node = await self._new_machine()
-            await self._node().raft.add_learner(
-                node.id, node.address, blocking=False, timeout=_SECONDS
-            )
+            async with self._asked() as changes:
+                await changes.add_learner(node.id, node.address, blocking=False, timeout=_SECONDS)
             fresh.append(node.id)
         kept = set(self.random.sample(voters, len(voters) - len(fresh)))
         retain = self.random.random() < 0.3
         if not retain:
             # Whoever was asked for the voters may have missed one that a late change made.
             self._expect_removal(set(scene.cluster.nodes) - kept - set(fresh))
-        await self._node().raft.change_membership(
-            kept | set(fresh), retain=retain, force=self.random.random() < 0.5, timeout=_SECONDS
-        )
+        async with self._asked() as changes:
+            await changes.change_membership(
+                kept | set(fresh),
+                retain=retain,
+                force=self.random.random() < 0.5,
+                timeout=_SECONDS,
+            )
 
     async def _joint(self) -> None:
         """Enter a joint configuration explicitly, stay there for a while, and leave it."""
@@ -195,15 +225,17 @@ class Operator:
         change_of = self.random.sample(voters, len(voters) // 3)
         if not learners and not change_of:
             return
-        await self._node().raft.change_config(
-            add=[i for i in learners if i in self.scene.cluster.nodes][:2],
-            add_learners=change_of,
-            transition=ConfChangeTransition.EXPLICIT,
-            force=True,
-            timeout=_SECONDS,
-        )
+        async with self._asked() as changes:
+            await changes.change_config(
+                add=[i for i in learners if i in self.scene.cluster.nodes][:2],
+                add_learners=change_of,
+                transition=ConfChangeTransition.EXPLICIT,
+                force=True,
+                timeout=_SECONDS,
+            )
         await patient(self.scene, self.random.uniform(0, 5))
-        await self._node().raft.leave_joint(timeout=_SECONDS)
+        async with self._asked() as changes:
+            await changes.leave_joint(timeout=_SECONDS)
 
     async def _demand_removed(self, ids: set[int]) -> None:
         """Demand that a leader that a quorum confirms has none of `ids` as a member any more."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from raftify.client.service_client import RaftServiceClient
 from raftify.core.types import Message, MessageType
-from raftify.errors import ConfigError, OutcomeUnknown, RaftifyError
+from raftify.errors import ConfChangeRejected, ConfigError, OutcomeUnknown, RaftifyError
 from raftify.testing.simulation.node import SimulatedNode
 from raftify.testing.simulation.observer import NodeView, Observer
 from raftify.testing.storm.scene import Scene
@@ -103,9 +103,9 @@ async def questions_from_outside(scene: Scene, random: Random) -> None:
         view = await client.get_peers()
         if view.cluster_id != scene.cluster.config.cluster_id:
             scene.fail(f"{view} is not of this cluster")
-        told = await client.metrics()
-        if told["node_id"] != node_id:
-            scene.fail(f"{node} says that it is {told['node_id']}")
+        told, inner = await client.metrics(), await client.debug_node()
+        if {told["node_id"], inner["node_id"]} - {node_id, node.id}:
+            scene.fail(f"{node} says that it is {told['node_id']} and {inner['node_id']}")
         kind = type(node.machine)
         kind.decode(await client.read_state())
         await client.create_snapshot()
@@ -114,7 +114,33 @@ async def questions_from_outside(scene: Scene, random: Random) -> None:
 async def transfer_from_outside(scene: Scene, random: Random) -> None:
     """Hand leadership over through a client."""
     async with _client(scene) as client:
-        await client.transfer_leader(random.choice(list(scene.cluster.nodes)))
+        to = random.choice([None, *scene.cluster.nodes])
+        leads = await client.transfer_leader(to)
+        if not leads or to not in (None, leads):
+            scene.fail(f"leadership was to go to {to or 'the best'}, and went to {leads}")
+
+
+async def founded_again(scene: Scene, random: Random) -> None:
+    """Somebody founds a cluster of other members by a node that has one: it must refuse."""
+    founded = [node for node in scene.running() if _is_founded_for_good(scene, node)]
+    if not founded:
+        return
+    node = random.choice(founded)
+    stranger = {1 << 40: f"{node.name}:9"}
+    async with _client(scene, node) as client:
+        try:
+            membership = await client.initialize({node.id: node.address} | stranger)
+        except ConfChangeRejected:
+            scene.looks["founding refused"] += 1
+            return
+        scene.fail(f"{node}, which has a cluster, founded another: {membership}")
+
+
+def _is_founded_for_good(scene: Scene, node: SimulatedNode) -> bool:
+    """Say whether `node` has a cluster that it would know of after a crash, too."""
+    machine, membership = scene.machine(node), node.runtime.state.membership
+    is_spared = not machine.lost and not machine.held
+    return is_spared and bool(membership.peers) and node.view.disk.last_index > 0
 
 
 async def misdirected(scene: Scene, random: Random) -> None:
@@ -166,5 +192,5 @@ async def old_message(scene: Scene, random: Random) -> None:
 
 OUTSIDE = (
     forgotten_write, burst_from_outside, questions_from_outside, transfer_from_outside,
-    misdirected, old_message, old_message,
+    founded_again, misdirected, old_message, old_message,
 )  # fmt: skip

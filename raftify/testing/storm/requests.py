@@ -15,11 +15,13 @@ _SECONDS = 3.0
 
 
 async def transfer(scene: Scene, random: Random) -> None:
-    """Hand leadership to any node, asked for at any node."""
+    """Hand leadership to any node, or to whom the leader thinks best, asked for at any node."""
     node = scene.any_node(random)
     if node is not None:
-        to = random.choice(list(scene.cluster.nodes))
-        await node.raft.transfer_leader(to, timeout=_SECONDS)
+        to = random.choice([None, None, *scene.cluster.nodes])
+        leads = await node.raft.transfer_leader(to, timeout=_SECONDS)
+        if not leads or to not in (None, leads):
+            scene.fail(f"leadership was to go to {to or 'the best'}, and went to {leads}")
 
 
 async def snapshot(scene: Scene, random: Random) -> None:

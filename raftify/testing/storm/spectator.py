@@ -39,8 +39,10 @@ class Spectator:
             node = scene.any_node(random)
             if node is None or scene.over:
                 continue
-            looks = [self._follow, self._wait, self._wait, self._wait, self._recover, self._inspect]
-            look = random.choice(looks)
+            look = random.choice([
+                self._follow, self._wait, self._wait, self._wait, self._recover, self._inspect,
+                self._wait_for_leader,
+            ])  # fmt: skip
             try:
                 await look(node)
             except (RaftifyError, TimeoutError) as error:
@@ -107,8 +109,9 @@ class Spectator:
         """Return what to wait for: the name in `Wait`, its arguments, and whether it stays true."""
         random, now = self.random, node.raft.metrics()
         ahead = random.choice([-3, 0, 1, 5, 40])
-        conf = now.membership.conf_state
+        conf, term = now.membership.conf_state, now.term + random.choice([0, 1])
         return random.choice([
+            ("until", (lambda metrics: metrics.term >= term,), True),
             ("applied_index_at_least", (max(now.applied + ahead, 0),), True),
             ("committed_at_least", (max(now.committed + ahead, 0),), True),
             ("log_at_least", (max(now.last_index + ahead, 0),), False),
@@ -184,6 +187,19 @@ class Spectator:
                 "committed before"
             )
 
+    async def _wait_for_leader(self, node: SimulatedNode) -> None:
+        """Wait until `node` knows who leads: one that may, of a term that nobody else leads in."""
+        scene = self.scene
+
+        async def begin(raft: Raft) -> Metrics:
+            leader_id = await raft.wait_for_leader(timeout=self.random.choice([0.05, 3.0]))
+            metrics = raft.metrics()
+            if not leader_id or {metrics.leader_id, raft.get_leader_id()} != {leader_id}:
+                scene.fail(f"{node} said that {leader_id} leads, and says {metrics} at once")
+            return metrics
+
+        self.sightings.check(node, [await node.call(begin)])
+
     async def _inspect(self, node: SimulatedNode) -> None:
         """Look inside: that must not disturb anybody, whatever the node is doing."""
         scene, raft = self.scene, node.raft
@@ -208,6 +224,8 @@ def fulfils(metrics: Metrics, name: str, arguments: tuple[Any, ...]) -> bool:
     """Say whether `metrics` are what `Wait` was to wait for."""
     first = arguments[0]
     conf = metrics.membership.conf_state
+    if name == "until":
+        return bool(first(metrics))
     if name == "members":
         return not conf.voters_outgoing and [set(conf.voters), set(conf.learners)] == [
             set(argument) for argument in arguments
