@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from examples.children import free_ports
 from examples.kvstore.client import (
     KvClient,
     KvOutcomeUnknown,
@@ -16,6 +15,7 @@ from examples.kvstore.client import (
     KvUnavailable,
 )
 from tests.examples.kvstore_node import KvNode, client_of, waiting_nodes
+from tests.ports import free_ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

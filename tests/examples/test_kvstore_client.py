@@ -10,9 +10,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from examples.children import free_ports
 from examples.kvstore.answers import LEADER_HEADER
 from examples.kvstore.client import KvClient, KvOutcomeUnknown, KvRefused, KvUnavailable
+from tests.ports import free_ports
 
 OPENED = (200, {"session": 7})
 WRITTEN = (200, {"value": "v"})

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.children import Children, free_ports
+from examples.children import Children
 from examples.matchengine.amounts import SCALE
 from examples.matchengine.answers import Answer, Cancelled, Placed, Refused
 from examples.matchengine.client import MatchClient
@@ -23,6 +23,7 @@ from examples.process_cluster import ProcessCluster, leader_of
 from raftify.errors import OutcomeUnknown, RaftifyError
 from tests.examples.matchengine_orders import buy, sell
 from tests.examples.processes import names_in, program
+from tests.ports import free_ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 

@@ -12,13 +12,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from examples.children import free_ports
 from examples.matchengine.bodies import BadOrder, read_json, read_order, read_orders
 from examples.matchengine.engine import Engine
 from examples.matchengine.orders import Kind, PlaceOrder, Side
 from examples.matchengine.questions import answer_question, ask, encode_question
 from tests.examples.matchengine_orders import answers_http, buy, sell
 from tests.examples.processes import program
+from tests.ports import free_ports
 
 GOOD = {"id": "x", "symbol": "AB", "side": "buy", "type": "limit", "price": "1", "quantity": "2"}
 

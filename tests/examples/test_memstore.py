@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from examples.children import TOP, free_ports
+from examples.children import TOP
 from raftify import create_client
 from tests.examples.memstore_node import MemstoreNode, StaticNode, grown_cluster
+from tests.ports import free_ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 

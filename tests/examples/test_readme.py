@@ -11,8 +11,9 @@ from types import CodeType
 
 import pytest
 
-from examples.children import TOP, free_ports
+from examples.children import TOP
 from raftify.cli.main import main as raftify_cli
+from tests.ports import free_ports
 
 README = (TOP / "README.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)

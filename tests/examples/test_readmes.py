@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from examples.children import TOP, free_ports
+from examples.children import TOP
 from raftify.cli.main import main as raftify_cli
 from tests.examples.matchengine_orders import answers_http
 from tests.examples.processes import program
+from tests.ports import free_ports
 
 #: What is seen of each request's answer, in their order.
 ANSWERS = {

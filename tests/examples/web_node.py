@@ -13,7 +13,8 @@ from typing import Self
 
 import aiohttp
 
-from examples.children import TOP, free_ports
+from examples.children import TOP
+from tests.ports import free_ports
 
 START_SECONDS = 60.0
 
