@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -27,15 +28,20 @@ class Results:
             self.passed[cls] += 1
 
 
-def run_suites(directory: Path, file: Path, *selection: str) -> Results:
-    """Run the classes in `file`, or what `selection` (arguments of pytest) leaves of them."""
+def run_suites(
+    directory: Path, file: Path, *selection: str, only: Sequence[str] = ("",)
+) -> Results:
+    """Run the classes in `file`, or those and their cases that `only` names ("::Class::case").
+
+    `selection` is what pytest gets besides, such as "-k" and an expression.
+    """
     results = Results()
     without = [argument for plugin in _WITHOUT for argument in ("-p", f"no:{plugin}")]
     settings = directory / "pytest.ini"
     settings.write_text("[pytest]\npython_files = *.py\n")
     arguments = [
         "-c", str(settings), "--rootdir", str(ROOT), "--import-mode=importlib",
-        "--basetemp", str(directory / "nested"), *without, str(file),
+        "--basetemp", str(directory / "nested"), *without, *(f"{file}{name}" for name in only),
     ]  # fmt: skip
     code = pytest.main([*arguments, *selection], plugins=[results])
     assert code in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
