@@ -6,7 +6,14 @@ import asyncio
 
 from raftify.client.arguments import flag, seconds
 from raftify.core.types import ConfChangeSingle, ConfChangeType, ConfChangeV2
-from raftify.errors import DeadlineExceeded, NodeStopped, OutcomeUnknown, PendingConfChange
+from raftify.errors import (
+    DeadlineExceeded,
+    NodeStopped,
+    NoLeader,
+    OutcomeUnknown,
+    PendingConfChange,
+)
+from raftify.node.config_changes import was_removed
 from raftify.node.raft_node import RaftNode
 
 
@@ -15,11 +22,11 @@ async def leave(node: RaftNode, *, timeout: float | None, force: bool) -> None:
     flag("force", force)
     timeout = seconds(timeout, node.config.conf_change_request_timeout)
     deadline = asyncio.get_running_loop().time() + timeout
-    node.leaving = True
+    node.leaving += 1
     try:
         await _be_removed(node, deadline, force=force)
     except BaseException:
-        node.leaving = False
+        node.leaving -= 1
         raise
     # From here on it is a node that was removed because it wanted to, however this call ends.
     if not force:
@@ -38,14 +45,17 @@ async def _be_removed(node: RaftNode, deadline: float, *, force: bool) -> None:
                 timeout=max(deadline - loop.time(), 0),
                 what=f"the removal of node {node.state.node_id}",
             )
-        except (OutcomeUnknown, PendingConfChange):
+        except (OutcomeUnknown, PendingConfChange, NoLeader):
+            if was_removed(node.state.node_id, node.state.membership):
+                # Whoever leads then may not be known here any more.
+                return
             # Removing what is no member any more changes nothing, so asking again is safe.
             if loop.time() >= deadline:
                 raise
             await asyncio.sleep(node.config.tick_interval)
         except NodeStopped:
             # Other members were quicker to say that it happened than the call that asked for it.
-            if not node.was_refused_while_leaving:
+            if not node.state.told_of_removal:
                 raise
             return
         else:

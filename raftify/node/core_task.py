@@ -25,6 +25,7 @@ from raftify.errors import (
     RaftifyError,
     Rejected,
 )
+from raftify.node.acknowledging import admit_no_more
 from raftify.node.applier import Applier
 from raftify.node.commit_notice import CommitNotice
 from raftify.node.contacts import Contacts
@@ -287,6 +288,10 @@ class CoreTask:
         if membership is not None:
             self._adopt(membership)
         snapshot = None if ready.snapshot.is_empty() else ready.snapshot
+        committed = ready.committed_entries
+        delivered = committed[-1].index if committed else self._state.delivered
+        if ready.persisted_messages and self._raw.raft.raft_log.committed > delivered:
+            admit_no_more(delivered, ready.persisted_messages)
         self._held.append(_Held(ready.number, ready.persisted_messages, snapshot, membership))
         self._core_storage.begin_write(ready.number, snapshot, ready.entries)
         self.persister.submit(
@@ -299,11 +304,10 @@ class CoreTask:
                 must_sync=ready.must_sync or membership is not None,
             ),
         )
-        committed = ready.committed_entries
         self._raw.advance_append_async(ready)
         if committed:
             self.applier.offer(committed)
-            self._delivered_to(committed[-1].index)
+            self._delivered_to(delivered)
 
     def _begin_snapshot(self, snapshot: Snapshot) -> Membership | None:
         if snapshot.is_empty():

@@ -27,9 +27,10 @@ from raftify.errors import (
 )
 from raftify.node.applier import EMPTY_PROPOSAL
 from raftify.node.changes_refused import check_promoted, check_quorum_left
-from raftify.node.config_changes import prepare, voters_after
+from raftify.node.config_changes import prepare
 from raftify.node.core_calls import CoreCalls
 from raftify.node.core_task import CoreTask
+from raftify.node.departures import Departures
 from raftify.node.inbox import Inbox, Proposal
 from raftify.node.initializing import initialize
 from raftify.node.local_state import LocalState
@@ -79,6 +80,14 @@ class LocalApi:
             state=state, raw=raw, calls=self._calls, is_silent=self._is_silent, config=config
         )
         self.transfer_leader = self.succession.transfer
+        self._departures = Departures(
+            state=state,
+            raw=raw,
+            inbox=inbox,
+            succession=self.succession,
+            is_silent=self._is_silent,
+            config=config,
+        )
 
     # -- log --------------------------------------------------------------------------------
 
@@ -137,29 +146,16 @@ class LocalApi:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         await self._first_commit(timeout)
-        await self._hand_over_before(change, force=force, timeout=max(deadline - loop.time(), 0))
+        before = self._core.delivery.membership
+        if self._departures.takes_office_away(change, before):
+            if not force:
+                self._check_unforced(change)
+            left = max(deadline - loop.time(), 0)
+            await self._departures.hand_over(change, before, timeout=left)
         membership = await self._calls.ask(propose, max(deadline - loop.time(), 0))
-        # Whoever hears that a node was removed may end it for good: see `PeerEndpoint`.
-        await self._state.wait_until(
-            lambda: self._state.durable_membership.index >= membership.index,
-            timeout=max(deadline - loop.time(), 0),
-            what="the write of the new configuration to this node's disk",
-        )
+        left = max(deadline - loop.time(), 0)
+        await self._departures.until_known(change, membership, timeout=left, force=force)
         return membership
-
-    async def _hand_over_before(self, change: ConfChangeV2, *, force: bool, timeout: float) -> None:
-        """Let a voter that stays lead, if `change` takes this leader out of office.
-
-        It would be gone before the others are sure to know that the change is committed; of two
-        voters the one that is left could then not be elected (etcd#10563).
-        """
-        membership = self._core.delivery.membership
-        staying = voters_after(change, membership)
-        if self._state.node_id in staying or prepare(change, membership) is None:
-            return
-        if not force:
-            self._check_unforced(change)
-        await self.succession.hand_over_once(timeout=timeout, among=staying)
 
     async def _first_commit(self, timeout: float) -> None:
         """Wait until a leader that is new in its office may change the configuration."""

@@ -36,6 +36,8 @@ class LocalState:
         self.membership = membership
         #: What this node would still know of it after a crash.
         self.durable_membership = membership
+        #: Whether enough of the others have said that this node was removed.
+        self.told_of_removal = False
         #: The origin that a joiner's ticket names, or that of the first snapshot, on its way to
         #: the disk, of a node that waits.
         self.ticket_origin = ""

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from raftify.core.types import INVALID_ID, Role
-from raftify.errors import NodeRemoved, NodeStopped, RaftifyError, StorageError
+from raftify.errors import DeadlineExceeded, NodeRemoved, NodeStopped, RaftifyError, StorageError
 from raftify.node.assembly import Assembly
 from raftify.node.endings import settle, uninterrupted
 from raftify.node.founding import release_store, waits_for_nobody
@@ -27,9 +27,8 @@ class RaftNode(Assembly[Machine_co]):
     The store must have been initialised. The node owns it from here on, and closes it at its end.
     """
 
-    #: Set while this node asks to be removed: being removed is then no failure.
-    leaving = False
-    was_refused_while_leaving = False
+    #: How many ask for this node to be removed, on its behalf: it is no failure then.
+    leaving = 0
     _refused: RaftifyError | None = None
     _quit_before_run = False
 
@@ -80,14 +79,21 @@ class RaftNode(Assembly[Machine_co]):
         await self._finished.wait()
 
     async def knock(self, *, for_seconds: float) -> bool:
-        """Ask the others whether they still have this node; say whether it stops within
-        `for_seconds`, as it does once enough of them have refused it."""
-        if not self._stop.is_set():
+        """Ask the others whether they still have this node; say whether enough of them have
+        refused it within `for_seconds`. It stops then.
+
+        Raises:
+            NodeStopped: it stopped for another reason.
+        """
+        if self.state.told_of_removal:
+            return True
+        if self.state.running is RunningState.RUNNING:
             self._standing.call_everybody()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(for_seconds):
-                await self._stop.wait()
-        return self._stop.is_set()
+        with suppress(DeadlineExceeded):
+            await self.state.wait_until(
+                lambda: self.state.told_of_removal, timeout=max(for_seconds, 0), what="a refusal"
+            )
+        return self.state.told_of_removal
 
     @property
     def switches(self) -> Switches:
@@ -124,7 +130,7 @@ class RaftNode(Assembly[Machine_co]):
             on_met=self._feedback.on_met,
             whereabouts=self.whereabouts,
             on_refused=self._on_refused,
-            is_leaving=lambda: self.leaving,
+            is_leaving=lambda: self.leaving > 0,
             ask_others=self._standing.call_everybody_soon,
             logger=self.logger,
         )
@@ -227,8 +233,10 @@ class RaftNode(Assembly[Machine_co]):
             release_store(self.storage)
 
     def _on_refused(self, error: RaftifyError) -> None:
-        if self.leaving and isinstance(error, NodeRemoved):
-            self.was_refused_while_leaving = True
-        else:
+        if isinstance(error, NodeRemoved):
+            # Who asked this node for it has the answer before the node ends.
+            self.state.told_of_removal = True
+            self.state.notify()
+        if not (self.leaving and isinstance(error, NodeRemoved)):
             self._refused = error
         self._stop.set()

@@ -1,0 +1,144 @@
+"""What a leader does around a change that takes voters away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from raftify.config import Config
+from raftify.core.raw_node import RawNode
+from raftify.core.types import ConfChangeType, ConfChangeV2
+from raftify.errors import DeadlineExceeded, LeadershipLost, NodeStopped
+from raftify.node.config_changes import prepare, voters_after
+from raftify.node.inbox import Inbox
+from raftify.node.local_state import LocalState
+from raftify.node.succession import Succession
+from raftify.peers import Membership
+
+_GOES_ON: Final = (
+    "it may still need the vote of whoever it takes away: let that run, it stops by itself once it "
+    "is not needed any more; and repeat the call"
+)
+
+
+class Departures:
+    """Lets a voter that stays lead before the change, and waits after it until those that stay
+    know: whoever asked may then end for good who was taken away (etcd#10563).
+
+    `is_silent(node_id)` says, at a leader, whether a member was not heard of for a while.
+    """
+
+    def __init__(
+        self,
+        *,
+        state: LocalState,
+        raw: RawNode,
+        inbox: Inbox,
+        succession: Succession,
+        is_silent: Callable[[int], bool],
+        config: Config,
+    ) -> None:
+        self._state = state
+        self._raw = raw
+        self._inbox = inbox
+        self._succession = succession
+        self._is_silent = is_silent
+        self._ask_every = config.tick_interval
+
+    def takes_office_away(self, change: ConfChangeV2, membership: Membership) -> bool:
+        """Say whether this node leads, and `change` is to take its vote away: not while another
+        change has left the configuration joint, for then the core refuses it."""
+        return (
+            self._state.is_leader
+            and not membership.conf_state.voters_outgoing
+            and self._state.node_id not in voters_after(change, membership)
+            and prepare(change, membership) is not None
+        )
+
+    async def hand_over(
+        self, change: ConfChangeV2, membership: Membership, *, timeout: float
+    ) -> None:
+        """Let a voter that stays lead, before `change` takes this leader out of office.
+
+        It would be gone before the others are sure to know that the change is committed; of two
+        voters the one that is left could then not be elected.
+        """
+        among = voters_after(change, membership)
+        await self._succession.hand_over_once(timeout=timeout, among=among)
+
+    async def until_known(
+        self, change: ConfChangeV2, led_to: Membership, *, timeout: float, force: bool
+    ) -> None:
+        """Return once what `change` led to is on this node's disk and, if it takes anybody away,
+        on those of more than half of the voters.
+
+        One of them is left then whoever else is lost, and tells the rest in an election. Who waits
+        for voters that are new could wait for ever: they need not be there yet. With `force` nobody
+        is waited for while too few are heard of.
+
+        Raises:
+            DeadlineExceeded: they did not say so within `timeout` seconds.
+            LeadershipLost: another leads meanwhile, and knows whether they do.
+        """
+        state, loop = self._state, asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        await state.wait_until(
+            lambda: state.durable_membership.index >= led_to.index,
+            timeout=timeout,
+            what="the write of the new configuration to this node's disk",
+        )
+        if not _takes_away(change) or led_to.conf_state.voters_outgoing:
+            return
+
+        def is_settled() -> bool:
+            return self._is_known(led_to.index, force=force) or self._can_not_say(led_to)
+
+        while not is_settled():
+            left = deadline - loop.time()
+            if left <= 0:
+                raise DeadlineExceeded(
+                    "the change is in force, but too few of the voters that stay have confirmed "
+                    f"it, and {_GOES_ON}"
+                )
+            with suppress(DeadlineExceeded):
+                await state.wait_until(is_settled, timeout=min(left, self._ask_every), what="")
+            with suppress(NodeStopped):
+                self._inbox.put_call(self._raw.ping)
+        if self._can_not_say(led_to):
+            raise LeadershipLost(
+                f"node {state.node_id} lost leadership when the change was in force, but not known "
+                f"to enough of the voters that stay: {_GOES_ON}"
+            )
+
+    def _is_known(self, index: int, *, force: bool) -> bool:
+        state = self._state
+        if state.told_of_removal:
+            return True
+        if not state.is_leader:
+            return False
+        progress = self._raw.raft.tracker.progress
+        # As a crash would leave them: a later change must not count before it is durable.
+        voters = state.durable_membership.conf_state.voters
+        know = [
+            voter
+            for voter in voters
+            if voter == state.node_id
+            or (voter in progress and progress[voter].committed_index >= index)
+        ]
+        if 2 * len(know) > len(voters):
+            return True
+        return force and 2 * sum(not self._is_silent(v) for v in voters) <= len(voters)
+
+    def _can_not_say(self, led_to: Membership) -> bool:
+        """Say whether this node neither leads nor hears from the others that it was removed."""
+        state = self._state
+        return not (state.is_leader or state.told_of_removal or not led_to.is_member(state.node_id))
+
+
+def _takes_away(change: ConfChangeV2) -> bool:
+    """Say whether somebody's vote may have gone with `change`: by being removed, by becoming a
+    learner, or with the joint configuration that the empty change leaves."""
+    singles = change.changes
+    return not singles or any(s.change_type is not ConfChangeType.ADD_NODE for s in singles)

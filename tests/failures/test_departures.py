@@ -1,0 +1,154 @@
+"""Who asked for the removal of a voter may end it: whatever single node is lost then, the rest
+goes on. All of it runs under virtual time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from raftify.core.types import ConfChangeTransition, ConfChangeType
+from raftify.errors import DeadlineExceeded, LeadershipLost, NotLeader, OutcomeUnknown
+from raftify.testing.simulation import SimulatedCluster, SimulatedNode
+from tests.failures.simulation import follower, membership, one, simulated
+
+REMOVE, LEARN = ConfChangeType.REMOVE_NODE, ConfChangeType.ADD_LEARNER_NODE
+
+
+async def parts(cluster: SimulatedCluster) -> tuple[SimulatedNode, list[SimulatedNode]]:
+    """Return the leader and the others, once all have the log and the leader has heard them."""
+    await cluster.settle()
+    await asyncio.sleep(1)
+    leader = await cluster.leader()
+    return leader, [node for node in cluster.running() if node is not leader]
+
+
+async def all_have(nodes: list[SimulatedNode], cluster: SimulatedCluster, index: int) -> None:
+    await cluster.until(lambda: all(n.runtime.storage.last_index() >= index for n in nodes))
+
+
+@pytest.mark.parametrize("kind", [REMOVE, LEARN])
+@simulated(4)
+async def test_nobody_is_told_that_a_voter_is_gone_before_those_that_stay_know(
+    cluster: SimulatedCluster, kind: ConfChangeType
+) -> None:
+    """Of four voters one was removed, and whoever asked was told once the leader had it on disk.
+    The word of the commit was lost with the leader; the other two knew four voters still, and
+    waited for a third vote for ever.
+    """
+    leader, (*stay, goes) = await parts(cluster)
+    index = leader.runtime.storage.last_index() + 1
+    change = asyncio.create_task(leader.raft.change_config(one(kind, goes.id)))
+    await all_have([leader, *stay], cluster, index)
+    for node in (*stay, goes):
+        cluster.network.cut(leader.name, node.name)
+    await cluster.until(lambda: leader.runtime.state.durable_membership.index >= index, 1)
+    await asyncio.sleep(0.5)
+    assert all(goes.id in membership(node).conf_state.voters for node in stay)
+    assert not change.done()
+    with pytest.raises(LeadershipLost, match="may still need the vote"):
+        await change
+    # Asked again, whoever leads says so only once it is so.
+    cluster.network.heal()
+    left = await (await cluster.leader()).raft.change_config(one(kind, goes.id), timeout=30)
+    assert goes.id not in left.conf_state.voters
+    for node in (await cluster.leader(), goes):
+        node.wipe()
+    assert await cluster.running()[0].raft.propose(b"x", timeout=60) == b"x:1"
+
+
+@pytest.mark.parametrize("size", [3, 4, 5])
+@pytest.mark.parametrize("lost", range(4))
+@simulated(5)
+async def test_whoever_is_lost_once_it_was_told_the_rest_goes_on(
+    cluster: SimulatedCluster, size: int, lost: int
+) -> None:
+    """Each of those that stay is lost for good in the moment of the answer, the others restart."""
+    leader, others = await parts(cluster)
+    for node in others[size - 1 :]:
+        await node.leave()
+    others = others[: size - 1]
+    goes = others.pop()
+    await leader.raft.change_config(remove=[goes.id])
+    goes.wipe()
+    stay = [leader, *others]
+    if len(stay) == 2 or lost >= len(stay):
+        # Of two that are left none can be missed: they only restart.
+        gone: list[SimulatedNode] = []
+    else:
+        gone = [stay[lost]]
+    for node in stay:
+        node.crash()
+        if node in gone:
+            node.wipe()
+    left = [node for node in stay if node not in gone]
+    for node in left:
+        node.start()
+    assert await left[0].raft.propose(b"x", timeout=60) == b"x:1"
+    await cluster.settle()
+    assert all(goes.id not in membership(node).conf_state.voters for node in left)
+
+
+@simulated(3)
+async def test_a_commit_that_a_crash_would_take_away_is_not_known(
+    cluster: SimulatedCluster,
+) -> None:
+    """A follower that says that it knows of a commit has what it changes on its disk."""
+    leader, (stays, goes) = await parts(cluster)
+    index = leader.runtime.storage.last_index() + 1
+    # The other two commit the change while it is still writing the entry; its next answer speaks of
+    # that commit, and leaves one write before the new membership is on its disk.
+    stays.disk_pace = 0.2
+    await leader.raft.change_config(remove=[goes.id])
+    assert stays.runtime.state.durable_membership.index >= index
+
+
+@simulated(5)
+async def test_leaving_a_joint_configuration_waits_as_well(cluster: SimulatedCluster) -> None:
+    leader, (*stay, fourth, fifth) = await parts(cluster)
+    entered = await leader.raft.change_config(
+        remove=[fourth.id, fifth.id], transition=ConfChangeTransition.EXPLICIT
+    )
+    index = entered.index + 1
+    leaving = asyncio.create_task(leader.raft.leave_joint(timeout=8))
+    await all_have([leader, *stay, fourth, fifth], cluster, index)
+    for node in (*stay, fourth, fifth):
+        cluster.network.cut(leader.name, node.name)
+    await cluster.until(lambda: leader.runtime.state.durable_membership.index >= index, 1)
+    assert not any(membership(node).index >= index for node in stay)
+    with pytest.raises(OutcomeUnknown):
+        await leaving
+    cluster.network.heal()
+    await (await cluster.leader()).raft.leave_joint(timeout=30)
+
+
+@simulated(3)
+async def test_by_force_nobody_is_waited_for_who_is_not_there(cluster: SimulatedCluster) -> None:
+    leader, (stays, goes) = await parts(cluster)
+    stays.crash()
+    # Not known to be silent yet, so that the change is not refused.
+    with pytest.raises(DeadlineExceeded, match="too few of the voters that stay have confirmed"):
+        await leader.raft.change_config(remove=[goes.id], timeout=1)
+    assert goes.running
+    began = cluster.now
+    left = await leader.raft.change_config(remove=[goes.id], timeout=30, force=True)
+    assert goes.id not in left.conf_state.voters
+    assert cluster.now - began < 3
+    stays.start()
+    await leader.raft.propose(b"x", timeout=30)
+
+
+@simulated(3)
+async def test_who_does_not_lead_sends_on_who_asks_it_to_remove_itself(
+    cluster: SimulatedCluster,
+) -> None:
+    """A follower said that the others were silent, whom it never hears, and refused."""
+    await parts(cluster)
+    await asyncio.sleep(2)
+    node = await follower(cluster)
+    with pytest.raises(NotLeader):
+        await node.call(lambda raft: raft._node.api.change_config(one(REMOVE, node.id), timeout=3))
+    async with cluster.client(node.address) as client:
+        left = await client.change_config(remove=[node.id])
+    assert node.id not in left.conf_state.voters
