@@ -19,6 +19,7 @@ from raftify.config import Config
 from raftify.core.types import INVALID_ID
 from raftify.errors import (
     ConfigError,
+    DeadlineExceeded,
     PeerUnreachable,
     RaftifyError,
 )
@@ -223,7 +224,12 @@ class RaftServiceClient(MembershipChanges, NodeCalls):
         what: str,
         repeatable: bool = False,
     ) -> T:
-        answer = await self._on_leader(do, timeout, repeatable=repeatable)
+        try:
+            answer = await self._on_leader(do, timeout, repeatable=repeatable)
+        except DeadlineExceeded as error:
+            if not repeatable or what in str(error):  # it is the leader's own
+                raise
+            raise DeadlineExceeded(f"{what}: {error}") from error
         if isinstance(answer, Membership):
             self._directory.learn_membership(answer)
         return answer

@@ -11,6 +11,7 @@ from raftify.core.types import ConfChangeSingle, ConfChangeType, ConfChangeV2
 from raftify.errors import (
     ConfChangeRejected,
     ConfigError,
+    DeadlineExceeded,
     JoinRejected,
     NotLeader,
     OutcomeUnknown,
@@ -73,6 +74,17 @@ async def test_the_leader_is_followed_and_the_deadline_covers_all() -> None:
         assert decode_peers(change.context) == (Peer(4, "10.0.0.4:60061", metadata=b"rack 7"),)
         await client.add_learner(5, "10.0.0.5:60061", blocking=False)
         assert cluster.calls("await_caught_up") == [0, 1, 0]
+
+
+@virtual_time
+async def test_a_deadline_says_what_was_waited_for_also_if_the_leader_does_not() -> None:
+    """A busy leader's own answer may come too late."""
+    cluster = FakeCluster(1)
+    async with cluster.client() as client:
+        await client.propose(b"1")
+        cluster.nodes[1].silent = True
+        with pytest.raises(DeadlineExceeded, match=r"catching up of node 2: no answer within 1 s"):
+            await client.wait_for_member(2, timeout=1.0)
 
 
 @virtual_time

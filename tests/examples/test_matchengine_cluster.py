@@ -37,10 +37,13 @@ async def cluster_of_three(directory: Path) -> AsyncIterator[ProcessCluster]:
 
 
 async def until_known(client: MatchClient, order: Command) -> Answer:
-    """Send `order` until its outcome is known: a leader may die with it in its hands."""
+    """Send `order` until its outcome is known: a leader may die with it in its hands.
+
+    The nodes take 5 to 10 s to elect another, and a call looks for it for 10 s.
+    """
     async with asyncio.timeout(60):
         while True:
-            with suppress(OutcomeUnknown):
+            with suppress(OutcomeUnknown, NoLeader):
                 return await client.place(order)
 
 
