@@ -20,7 +20,7 @@ from examples.matchengine.flow import order_flow
 from examples.matchengine.machine import MatchMachine
 from examples.matchengine.orders import CancelOrder, Command
 from examples.process_cluster import ProcessCluster, leader_of
-from raftify.errors import OutcomeUnknown, RaftifyError
+from raftify.errors import NoLeader, OutcomeUnknown, RaftifyError
 from tests.examples.matchengine_orders import buy, sell
 from tests.examples.processes import names_in, program
 from tests.ports import free_ports
