@@ -23,6 +23,7 @@ from raftify.core.types import (
     MessageType,
     Role,
 )
+from raftify.errors import StorageError
 from raftify.testing.invariants import (
     ALL,
     CommittedNeverChanges,
@@ -50,7 +51,7 @@ from raftify.testing.invariants import (
     SyncBeforeSend,
 )
 from raftify.testing.invariants.configurations_overlap import overlap
-from raftify.testing.simulation.observer import InvariantViolation
+from raftify.testing.simulation.observer import InvariantViolation, NodeView
 from tests.testing.views import FakeDisk, FakeNode, at, snapshot
 
 Story = Callable[[Invariant], None]
@@ -811,3 +812,77 @@ def test_together_each_looks_at_what_it_is_for() -> None:
         together = Invariants([kind])
         with pytest.raises(InvariantViolation, match=complaint):
             story(together)  # type: ignore[arg-type]  # an observer is all that a story needs
+
+
+class Spy(Invariant):
+    """Counts what it is shown."""
+
+    cites = "here"
+    judges_changes_alone = True
+
+    def __init__(self) -> None:
+        self.shown = 0
+
+    def on_step(self, node: NodeView) -> None:
+        self.shown += 1
+
+
+class SpyOfEveryStep(Spy):
+    judges_changes_alone = False
+
+
+def set_hard_state(node: FakeNode) -> None:
+    node.disk.hard_state = replace(node.disk.hard_state)
+
+
+CHANGES: dict[str, Callable[[FakeNode], object]] = {
+    "term": lambda node: setattr(node.raft, "term", 7),
+    "vote": lambda node: setattr(node.raft, "vote", 3),
+    "role": lambda node: setattr(node.raft, "role", Role.CANDIDATE),
+    "process": lambda node: setattr(node, "incarnation", 2),
+    "committed": lambda node: node.commit(2),
+    "handed out": lambda node: node.hand_out(0),
+    "applied": lambda node: setattr(node, "applied", 2),
+    "log": lambda node: node.append(at(3, 1), durable=False),
+    "last entry": lambda node: node.append(at(2, 1), durable=False),
+    "log in storage": lambda node: node.hand_to_storage(),
+    "written as it was": set_hard_state,
+    "snapshot": lambda node: setattr(node.disk, "snapshot_index", 0),
+    "purged": lambda node: setattr(node.disk, "before", (0, 0)),
+    "configuration": lambda node: setattr(
+        node.raft.tracker, "conf", replace(node.raft.tracker.conf)
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_step_is_shown_if_anything_changed(change: Callable[[FakeNode], object]) -> None:
+    together = Invariants([Spy, SpyOfEveryStep])
+    on_change, always = together.members
+    assert isinstance(on_change, Spy)
+    assert isinstance(always, Spy)
+    node = FakeNode().append(at(2, 1))
+    together.on_start(node)
+    together.on_step(node)
+    assert (on_change.shown, always.shown) == (1, 2)
+    change(node)
+    together.on_step(node)
+    assert (on_change.shown, always.shown) == (2, 3)
+
+
+def test_what_could_not_be_looked_at_is_looked_at_again() -> None:
+    """The disk failed while the invariants looked; nothing else happens before it works again."""
+
+    class Failing(Spy):
+        def on_step(self, node: NodeView) -> None:
+            super().on_step(node)
+            if self.shown == 1:
+                raise StorageError("the disk fails")
+
+    together = Invariants([Failing])
+    node = FakeNode()
+    for _ in range(3):
+        together.on_step(node)
+    (failing,) = together.members
+    assert isinstance(failing, Spy)
+    assert failing.shown == 2

@@ -12,6 +12,9 @@ class Invariant(Observer):
     """An observer that raises InvariantViolation; `cites` says where the promise is made."""
 
     cites: ClassVar[str]
+    #: Whether its `on_step` looks at nothing but what `Changes` compares, so that a step that
+    #: changed none of it says nothing new. One that looks at anything else is shown every step.
+    judges_changes_alone: ClassVar[bool] = False
 
     def forget(self, node_id: int) -> None:
         """The disk of this node was lost: what it held is nowhere any more."""

@@ -16,6 +16,7 @@ class ConfigurationFollowsLog(LogInvariant):
     """
 
     cites = "Raft thesis 4.1, 5.1"
+    judges_changes_alone = True
 
     def __init__(self, watch: Watch | None = None) -> None:
         super().__init__(watch)

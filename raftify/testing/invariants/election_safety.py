@@ -11,6 +11,7 @@ class ElectionSafety(Invariant):
     """Raft paper, Figure 3 and §5.2. A process that was started anew counts as another leader."""
 
     cites = "Raft paper §5.2"
+    judges_changes_alone = True
 
     def __init__(self) -> None:
         self._leaders: dict[int, tuple[int, int]] = {}

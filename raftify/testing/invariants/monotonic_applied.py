@@ -14,6 +14,7 @@ class MonotonicApplied(Invariant):
     """
 
     cites = "Raft paper, Figure 2"
+    judges_changes_alone = True
 
     def __init__(self) -> None:
         self._before: dict[int, tuple[int, int]] = {}

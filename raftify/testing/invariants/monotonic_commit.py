@@ -14,6 +14,7 @@ class MonotonicCommit(Invariant):
     """
 
     cites = "Raft paper, Figure 2"
+    judges_changes_alone = True
 
     def __init__(self) -> None:
         self._committed: dict[int, int] = {}

@@ -23,6 +23,7 @@ class MonotonicTerm(Invariant):
     """Raft paper, Figure 2 (currentTerm increases monotonically, and is persistent) and §5.1."""
 
     cites = "Raft paper §5.1"
+    judges_changes_alone = True
 
     def __init__(self) -> None:
         self._term: dict[int, int] = {}

@@ -15,6 +15,7 @@ class OneVoteATerm(Invariant):
     """
 
     cites = "Raft paper §5.2"
+    judges_changes_alone = True
 
     def __init__(self) -> None:
         self._said: dict[tuple[int, int], int] = {}

@@ -15,6 +15,7 @@ class OnlyMembersLead(Invariant):
     """
 
     cites = "Raft thesis 4.2.2"
+    judges_changes_alone = True
 
     def __init__(self) -> None:
         self._led: dict[int, int] = {}

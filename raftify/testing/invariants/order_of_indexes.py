@@ -17,6 +17,7 @@ class OrderOfIndexes(Invariant):
     """
 
     cites = "Raft paper §7"
+    judges_changes_alone = True
 
     def on_step(self, node: NodeView) -> None:
         """Compare the indexes."""

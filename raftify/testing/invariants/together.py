@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from typing import Final
 
 from raftify.core.types import Entry, Message
 from raftify.errors import StorageError
 from raftify.testing.invariants.base import Invariant, LogInvariant
+from raftify.testing.invariants.changes import Changes
 from raftify.testing.invariants.committed_never_changes import CommittedNeverChanges
 from raftify.testing.invariants.configuration_follows_log import ConfigurationFollowsLog
 from raftify.testing.invariants.configurations_overlap import ConfigurationsOverlap
@@ -70,8 +70,11 @@ class Invariants(Observer):
         self._logs = [each for each in self.members if isinstance(each, LogInvariant)]
         others = [each for each in self.members if not isinstance(each, LogInvariant)]
         self._starts = [each.on_start for each in others if _overrides(each, "on_start")]
-        self._steps = [each.on_step for each in others if _overrides(each, "on_step")]
-        self._steps += [
+        steps = [each for each in others if _overrides(each, "on_step")]
+        self._every_step = [each.on_step for each in steps if not each.judges_changes_alone]
+        self._changes = Changes()
+        self._on_change = [each.on_step for each in steps if each.judges_changes_alone]
+        self._on_change += [
             each.on_configuration
             for each in self.members
             if isinstance(each, ConfigurationFollowsLog)
@@ -99,6 +102,7 @@ class Invariants(Observer):
             return
         for call in self._starts:
             call(node)
+        self._changes.forget(node.id)
         self.on_step(node)
 
     def on_end(self, node: NodeView, how: str) -> None:
@@ -110,15 +114,22 @@ class Invariants(Observer):
 
     def on_step(self, node: NodeView) -> None:
         """Look at the log once, and tell all who want to know."""
-        if node.id in self._lost:
+        core = node.raft
+        if core is None or node.id in self._lost:
             return
-        with suppress(StorageError):  # it is ending, or its disk fails
-            step = self.watch.look(node)
-            if step is not None:
-                for each in self._logs:
-                    each.on_log(node, step)
-            for call in self._steps:
+        try:
+            if self._changes.happened(node, core):
+                step = self.watch.look(node)
+                if step is not None:
+                    for each in self._logs:
+                        each.on_log(node, step)
+                for call in self._on_change:
+                    call(node)
+            for call in self._every_step:
                 call(node)
+        except StorageError:
+            # It is ending, or its disk fails. What was not looked at is at the next step.
+            self._changes.forget(node.id)
 
     def on_send(self, node: NodeView, message: Message) -> None:
         """Tell all who want to know."""

@@ -222,7 +222,7 @@ class SimulatedCluster(Generic[Machine_co]):
         async with asyncio.timeout(timeout):
             while True:
                 for node in self.running():
-                    if not node.paused and node.raft.is_leader():
+                    if node.leads:
                         with suppress(RaftifyError):
                             await node.raft.read_index(timeout=2)
                             return node

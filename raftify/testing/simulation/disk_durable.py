@@ -33,7 +33,7 @@ class DurableLog:
 
     @property
     def hard_state(self) -> HardState:
-        """Term, vote and commit index."""
+        """Term, vote and commit index. Each write, of whatever, makes another object of it."""
         return self._current().hard_state
 
     @property

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from raftify.testing.simulation.loop import SimulatedLoop
 
 
+def _nothing() -> None:
+    """Stands where a callback was that was cancelled, and must not keep anything alive."""
+
+
 class SimulatedHandle(asyncio.Handle):
     """A callback that is due."""
 
@@ -34,6 +38,10 @@ class SimulatedHandle(asyncio.Handle):
         self._repr = None
         self._source_traceback = None
         self.process: Process | None = context.get(CURRENT)
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        self._callback, self._args = _nothing, ()
 
 
 class SimulatedTimer(asyncio.TimerHandle):
@@ -61,6 +69,12 @@ class SimulatedTimer(asyncio.TimerHandle):
         self.is_local = True
         self.is_scheduled = False
         self.process: Process | None = context.get(CURRENT)
+
+    def cancel(self) -> None:
+        if not self._cancelled:
+            self._loop._timer_handle_cancelled(self)
+            self._cancelled = True
+            self._callback, self._args = _nothing, ()
 
 
 class SimulatedTask(asyncio.Task[Any]):

@@ -90,6 +90,14 @@ class SimulatedNode(Generic[Machine_co]):
         return self.process is not None and self.process.paused
 
     @property
+    def leads(self) -> bool:
+        """Whether it runs, is not paused, and believes to lead."""
+        process, watched = self.process, self.watched
+        if process is None or watched is None or process.paused:
+            return False
+        return watched.state.is_leader
+
+    @property
     def runtime(self) -> RaftNode[Machine_co]:
         """The runtime of the last process that was started, perhaps dead."""
         assert self.watched is not None, f"{self.name} was never started"

@@ -33,7 +33,9 @@ class DurableView(Protocol):
     """What a disk would still hold if the machine lost power now. Cheap; never raises."""
 
     @property
-    def hard_state(self) -> HardState: ...
+    def hard_state(self) -> HardState:
+        """Return term, vote and commit index: the same object until something is written."""
+        ...
 
     @property
     def first_index(self) -> int: ...

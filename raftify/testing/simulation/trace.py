@@ -127,6 +127,8 @@ class Trace:
         self.count += 1
         # The tuple's own form: the one with names takes four times as long.
         self._hash.update(tuple.__repr__(event).encode())
+        if self._keep == 0:
+            return
         self._events.append(event)
         if self._keep is not None and len(self._events) >= 2 * self._keep + 1000:
             del self._events[: len(self._events) - self._keep]

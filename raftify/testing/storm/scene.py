@@ -135,8 +135,8 @@ class Scene:
 
     def a_leader(self) -> SimulatedNode | None:
         """Return the node that believes to lead in the latest term."""
-        leaders = [n for n in self.running() if not n.paused and n.raft.is_leader()]
-        return max(leaders, key=lambda n: n.runtime.state.term, default=None)
+        leaders = [node for node in self.cluster.nodes.values() if node.leads]
+        return max(leaders, key=lambda node: node.runtime.state.term, default=None)
 
     def everybody_can_be_found(self) -> bool:
         """Say whether every node, those that are down too, knows where all others are.

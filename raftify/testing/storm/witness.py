@@ -47,5 +47,5 @@ class Witness(Caller):
 
     def _leaders(self) -> list[SimulatedNode]:
         """Return who believes to lead, the newest first: what it has committed is seen before."""
-        leaders = [n for n in self.scene.running() if not n.paused and n.raft.is_leader()]
-        return sorted(leaders, key=lambda n: n.runtime.state.term, reverse=True)
+        leaders = [node for node in self.scene.cluster.nodes.values() if node.leads]
+        return sorted(leaders, key=lambda node: node.runtime.state.term, reverse=True)
