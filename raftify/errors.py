@@ -211,7 +211,14 @@ class PeerRefused(TransportError):
 
 
 class NodeRemoved(PeerRefused):
-    """The cluster has removed this node; it comes back only with a new id and an empty store."""
+    """The cluster has removed this node; it comes back only with a new id and an empty store.
+
+    `known_to_most`: a leader says that more than half of the voters that stay have it on disk.
+    """
+
+    def __init__(self, message: str = "", *, known_to_most: bool = False) -> None:
+        super().__init__(message)
+        self.known_to_most = known_to_most
 
 
 class IncarnationMismatch(PeerRefused):

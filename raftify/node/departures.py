@@ -112,24 +112,26 @@ class Departures:
                 f"to enough of the voters that stay: {_GOES_ON}"
             )
 
+    def known_to_most(self) -> bool:
+        """Say, at a leader, whether more than half of the voters have on disk what this node has of
+        the membership."""
+        return self._state.is_leader and self._most_know(self._state.durable_membership.index)
+
     def _is_known(self, index: int, *, force: bool) -> bool:
         state = self._state
-        if state.told_of_removal:
-            return True
         if not state.is_leader:
-            return False
-        progress = self._raw.raft.tracker.progress
+            return state.told_of_removal
+        voters = state.membership.conf_state.voters
+        return self._most_know(index) or (
+            force and 2 * sum(not self._is_silent(v) for v in voters) <= len(voters)
+        )
+
+    def _most_know(self, index: int) -> bool:
+        progress, own = self._raw.raft.tracker.progress, self._state.node_id
         # As a crash would leave them: a later change must not count before it is durable.
-        voters = state.durable_membership.conf_state.voters
-        know = [
-            voter
-            for voter in voters
-            if voter == state.node_id
-            or (voter in progress and progress[voter].committed_index >= index)
-        ]
-        if 2 * len(know) > len(voters):
-            return True
-        return force and 2 * sum(not self._is_silent(v) for v in voters) <= len(voters)
+        voters = self._state.durable_membership.conf_state.voters
+        know = [v for v in voters if v in progress and progress[v].committed_index >= index]
+        return 2 * len({own, *know} & {*voters}) > len(voters)
 
     def _can_not_say(self, led_to: Membership) -> bool:
         """Say whether this node neither leads nor hears from the others that it was removed."""

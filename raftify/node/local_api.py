@@ -80,7 +80,7 @@ class LocalApi:
             state=state, raw=raw, calls=self._calls, is_silent=self._is_silent, config=config
         )
         self.transfer_leader = self.succession.transfer
-        self._departures = Departures(
+        self.departures = Departures(
             state=state,
             raw=raw,
             inbox=inbox,
@@ -147,14 +147,14 @@ class LocalApi:
         deadline = loop.time() + timeout
         await self._first_commit(timeout)
         before = self._core.delivery.membership
-        if self._departures.takes_office_away(change, before):
+        if self.departures.takes_office_away(change, before):
             if not force:
                 self._check_unforced(change)
             left = max(deadline - loop.time(), 0)
-            await self._departures.hand_over(change, before, timeout=left)
+            await self.departures.hand_over(change, before, timeout=left)
         membership = await self._calls.ask(propose, max(deadline - loop.time(), 0))
         left = max(deadline - loop.time(), 0)
-        await self._departures.until_known(change, membership, timeout=left, force=force)
+        await self.departures.until_known(change, membership, timeout=left, force=force)
         return membership
 
     async def _first_commit(self, timeout: float) -> None:

@@ -70,6 +70,7 @@ class PeerEndpoint:
         self.create_snapshot = api.create_snapshot
         self.debug_node = api.debug_node
         self.read_state = api.read_state
+        self._known_to_most = api.departures.known_to_most
         self._send_message = api.send_message
         self._replace_snapshot = api.replace_snapshot
 
@@ -139,11 +140,14 @@ class PeerEndpoint:
 
     def _check_removed(self, node_id: int) -> None:
         # Who hears it stops for good. This node must not forget then that the removal is committed:
-        # it could need the vote of the one that is gone to find out again.
-        if was_removed(node_id, self._state.durable_membership):
+        # it could need the vote of the one that is gone to find out again. One that was removed
+        # itself says nothing: it is soon gone, and what it knows with it.
+        own, known = self._state.node_id, self._state.durable_membership
+        if was_removed(node_id, known) and not was_removed(own, known):
             raise NodeRemoved(
                 f"node {node_id} was removed from the cluster; to come back, start it "
-                "with an empty log directory and join again with Raft.request_id"
+                "with an empty log directory and join again with Raft.request_id",
+                known_to_most=self._known_to_most(),
             )
 
     def _check_incarnation(self, node_id: int, incarnation: str) -> None:
@@ -173,11 +177,11 @@ class PeerEndpoint:
     def report_refused(self, node_id: int, error: RaftifyError) -> None:
         """Note that peer `node_id` refuses us.
 
-        Being removed ends this node once more than half of the other voters say so. Each of them
-        has it on disk, so that one of these can be elected without this node, whatever the rest
-        know (etcd#10563). Being wiped ends it once more than half of the other members say so: what
-        is at one member's address may be a stranger. One is enough where this node has no
-        membership to compare with.
+        Being removed ends this node once more than half of the other voters say so, or a leader
+        says that more than half of those that stay know. Each of them has it on disk, so that one
+        of these can be elected without this node, whatever the rest know (etcd#10563). Being wiped
+        ends it once more than half of the other members say so: what is at one member's address may
+        be a stranger. One is enough where this node has no membership to compare with.
         """
         was_asked_for = isinstance(error, NodeRemoved) and self._is_leaving()
         level = logging.INFO if was_asked_for else logging.WARNING
@@ -189,7 +193,8 @@ class PeerEndpoint:
         others = membership.member_ids() - {own}
         if isinstance(error, NodeRemoved):
             others = others.intersection(membership.conf_state.voters) or others
-        if not others or 2 * len(self._refusers & others) > len(others):
+        known = isinstance(error, NodeRemoved) and error.known_to_most
+        if known or not others or 2 * len(self._refusers & others) > len(others):
             self._on_refused(error)
         else:
             # A node that hears from its leader would call nobody else. And again each time: who had

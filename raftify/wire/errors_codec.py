@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from raftify.errors import MalformedMessage, NotLeader, RaftifyError, StateMachineError
+from raftify.errors import (
+    MalformedMessage,
+    NodeRemoved,
+    NotLeader,
+    RaftifyError,
+    StateMachineError,
+)
 from raftify.wire import codec
 from raftify.wire import raft_service_pb2 as pb
 
@@ -40,7 +46,8 @@ def error_to_wire(error: BaseException) -> pb.Error:
             leader_id=error.leader_id,
             leader_address=error.leader_address,
         )
-    return pb.Error(kind=kind.__name__, message=text)
+    known_to_most = isinstance(error, NodeRemoved) and error.known_to_most
+    return pb.Error(kind=kind.__name__, message=text, known_to_most=known_to_most)
 
 
 def error_from_wire(wire: pb.Error) -> RaftifyError:
@@ -50,6 +57,8 @@ def error_from_wire(wire: pb.Error) -> RaftifyError:
         return RaftifyError(f"{wire.kind}: {wire.message}" if wire.kind else wire.message)
     if issubclass(kind, NotLeader):
         return kind(wire.message, leader_id=wire.leader_id, leader_address=wire.leader_address)
+    if issubclass(kind, NodeRemoved):
+        return kind(wire.message, known_to_most=wire.known_to_most)
     if issubclass(kind, StateMachineError):
         return StateMachineError(wire.message)
     return kind(wire.message)

@@ -156,16 +156,18 @@ class StoreIdentity(_message.Message):
     def __init__(self, cluster_id: _Optional[str] = ..., node_id: _Optional[int] = ..., incarnation: _Optional[str] = ...) -> None: ...
 
 class Error(_message.Message):
-    __slots__ = ("kind", "message", "leader_id", "leader_address")
+    __slots__ = ("kind", "message", "leader_id", "leader_address", "known_to_most")
     KIND_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     LEADER_ID_FIELD_NUMBER: _ClassVar[int]
     LEADER_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_TO_MOST_FIELD_NUMBER: _ClassVar[int]
     kind: str
     message: str
     leader_id: int
     leader_address: str
-    def __init__(self, kind: _Optional[str] = ..., message: _Optional[str] = ..., leader_id: _Optional[int] = ..., leader_address: _Optional[str] = ...) -> None: ...
+    known_to_most: bool
+    def __init__(self, kind: _Optional[str] = ..., message: _Optional[str] = ..., leader_id: _Optional[int] = ..., leader_address: _Optional[str] = ..., known_to_most: bool = ...) -> None: ...
 
 class ProposeRequest(_message.Message):
     __slots__ = ("data", "timeout_ms")

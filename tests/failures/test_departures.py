@@ -8,8 +8,18 @@ import asyncio
 
 import pytest
 
-from raftify.core.types import ConfChangeTransition, ConfChangeType
-from raftify.errors import DeadlineExceeded, LeadershipLost, NotLeader, OutcomeUnknown
+from raftify.core.types import ConfChangeTransition, ConfChangeType, ConfState
+from raftify.errors import (
+    ConfChangeRejected,
+    DeadlineExceeded,
+    LeadershipLost,
+    NodeRemoved,
+    NodeStopped,
+    NotLeader,
+    OutcomeUnknown,
+)
+from raftify.node.peer_endpoint import PeerEndpoint
+from raftify.peers import Membership
 from raftify.testing.simulation import SimulatedCluster, SimulatedNode
 from tests.failures.simulation import follower, membership, one, simulated
 
@@ -22,6 +32,12 @@ async def parts(cluster: SimulatedCluster) -> tuple[SimulatedNode, list[Simulate
     await asyncio.sleep(1)
     leader = await cluster.leader()
     return leader, [node for node in cluster.running() if node is not leader]
+
+
+def service_of(node: SimulatedNode) -> PeerEndpoint:
+    service = node.runtime._transport.service  # type: ignore[attr-defined]
+    assert isinstance(service, PeerEndpoint)
+    return service
 
 
 async def all_have(nodes: list[SimulatedNode], cluster: SimulatedCluster, index: int) -> None:
@@ -152,3 +168,93 @@ async def test_who_does_not_lead_sends_on_who_asks_it_to_remove_itself(
     async with cluster.client(node.address) as client:
         left = await client.change_config(remove=[node.id])
     assert node.id not in left.conf_state.voters
+
+
+@pytest.mark.parametrize("crashes", [False, True])
+@simulated(3)
+async def test_who_was_removed_first_ends_although_the_next_has_gone_too(
+    cluster: SimulatedCluster, crashes: bool
+) -> None:
+    """It knew two other voters, one of which was removed and stopped before it said anything: it
+    waited for that one's word for ever. The leader, whom most know, is enough."""
+    leader, (first, second) = await parts(cluster)
+    await leader.raft.change_config(remove=[first.id])
+    if crashes:
+        await leader.raft.change_config(remove=[second.id])
+        second.crash()
+    else:
+        await second.leave()
+    with pytest.raises(NodeRemoved):
+        await asyncio.wait_for(first.outcome(), 10)
+
+
+@simulated(3)
+async def test_who_was_removed_itself_refuses_nobody(cluster: SimulatedCluster) -> None:
+    """It is soon gone, and was counted among those who would still know."""
+    leader, (first, second) = await parts(cluster)
+    peers = membership(leader).peers
+    for node in (first, second):
+        cluster.network.isolate(node.name)
+    both = Membership(
+        index=9, conf_state=ConfState(voters=(leader.id,)), peers={leader.id: peers[leader.id]},
+        max_id=3,
+    )  # fmt: skip
+    for node in (leader, first):
+        node.runtime.state.durable_membership = both
+    service_of(first)._check_removed(second.id)
+    with pytest.raises(NodeRemoved) as refusal:
+        service_of(leader)._check_removed(second.id)
+    assert refusal.value.known_to_most  # of one voter it is most
+    cluster.network.heal()
+
+
+@simulated(4)
+async def test_a_leader_whom_most_know_ends_a_node_alone(cluster: SimulatedCluster) -> None:
+    leader, (*_, node) = await parts(cluster)
+    gone = f"node {node.id} was removed"
+    service_of(node).report_refused(leader.id, NodeRemoved(gone))
+    await asyncio.sleep(3)
+    assert node.running
+    service_of(node).report_refused(leader.id, NodeRemoved(gone, known_to_most=True))
+    with pytest.raises(NodeRemoved):
+        await node.outcome()
+
+
+@simulated(3)
+async def test_a_second_leave_that_gives_up_takes_nothing_from_the_first(
+    cluster: SimulatedCluster,
+) -> None:
+    """What the first was about to do was then called a failure of the node."""
+    _, (node, _) = await parts(cluster)
+    cluster.network.isolate(node.name)
+    leaving = asyncio.create_task(node.raft.leave(timeout=30))
+    with pytest.raises(DeadlineExceeded):
+        await node.raft.leave(timeout=0.5)
+    cluster.network.heal()
+    await leaving
+    await node.outcome()  # without an error
+
+
+@simulated(2)
+async def test_to_be_stopped_is_not_to_be_told(cluster: SimulatedCluster) -> None:
+    """A leave whose node was stopped meanwhile returned as if the others knew."""
+    _, (node,) = await parts(cluster)
+    telling = asyncio.create_task(node.runtime.knock(for_seconds=30))
+    await asyncio.sleep(0.1)
+    assert not telling.done()
+    await node.stop()
+    with pytest.raises(NodeStopped):
+        await telling
+
+
+@simulated(5)
+async def test_while_a_configuration_is_joint_a_leader_that_may_not_leave_stays_in_office(
+    cluster: SimulatedCluster,
+) -> None:
+    leader, others = await parts(cluster)
+    gone = [node.id for node in others[:2]]
+    await leader.raft.change_config(remove=gone, transition=ConfChangeTransition.EXPLICIT)
+    with pytest.raises(ConfChangeRejected, match="joint"):
+        await leader.raft.leave()
+    assert leader.raft.is_leader()
+    await leader.raft.leave_joint()
