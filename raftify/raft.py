@@ -189,12 +189,13 @@ class Raft(Log, Members, Leadership, Operation[Machine_co]):
         A leader hands its office over first. While another change is under way it waits its turn.
         The node stops once more than half of the voters that stay know on their disks that it was
         removed: until then they may need its vote to find out. If this call is cancelled the node
-        goes on; if it was removed all the same, it ends once they know, by NodeRemoved.
+        goes on; if it was removed all the same, it ends once they know, by NodeRemoved unless this
+        call had heard of it.
 
         Args:
             timeout: seconds; None: `Config.conf_change_request_timeout`.
             force: also if too few of the voters left are there to commit anything; and stop without
-                waiting for them.
+                waiting for those that are not heard of.
 
         Raises:
             ConfChangeRejected: it is the last voter; use `quit`. Or it was refused for the reason
@@ -202,6 +203,7 @@ class Raft(Log, Members, Leadership, Operation[Machine_co]):
             NoLeader: nobody could carry it out within `timeout` seconds; the node goes on.
             DeadlineExceeded: it was removed, and too few of the others said so within `timeout`
                 seconds; the node goes on until they do, and `run` ends then without an error.
+            NodeStopped: it was stopped otherwise before they did.
         """
         await leaving.leave(self._node, timeout=timeout, force=force)
 

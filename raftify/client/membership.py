@@ -101,7 +101,11 @@ class MembershipChanges(ABC):
             elif is_of_leader:
                 return membership
             else:
-                membership = await self._present_membership(left(), confirmed=True)
+                confirmed = await self._present_membership(left(), confirmed=True)
+                # An earlier call may have ended before those that stay knew; this one waits.
+                membership = await self.change_config(ConfChangeV2(), force=force, timeout=left())
+                if membership.index < confirmed.index:
+                    continue
             is_of_leader = True
 
     async def _present_membership(self, timeout: float, *, confirmed: bool) -> Membership:

@@ -258,3 +258,19 @@ async def test_while_a_configuration_is_joint_a_leader_that_may_not_leave_stays_
         await leader.raft.leave()
     assert leader.raft.is_leader()
     await leader.raft.leave_joint()
+
+
+@simulated(3)
+async def test_to_ask_again_waits_as_well(cluster: SimulatedCluster) -> None:
+    """A repeated `change_membership` finds nothing to change; that alone is no answer."""
+    leader, (stays, goes) = await parts(cluster)
+    index = leader.runtime.storage.last_index() + 1
+    stays.disk_pace = 0.3
+    voters = {leader.id, stays.id}
+    with pytest.raises(DeadlineExceeded):
+        await leader.raft.change_membership(voters, timeout=0.1)
+    assert not membership(leader).is_member(goes.id)
+    assert stays.runtime.state.durable_membership.index < index
+    left = await leader.raft.change_membership(voters, timeout=30)
+    assert set(left.conf_state.voters) == voters
+    assert stays.runtime.state.durable_membership.index >= index
