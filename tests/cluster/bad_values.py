@@ -79,6 +79,11 @@ KINDS: Final[Mapping[str, Kind]] = {
         1, (None, "1", 1.0, b"1", [1], True, Anything()), empty=(0,),
         oversized=(1 << 63, 1 << 64, _HUGE), hostile=(-1, 999),
     ),
+    # Without one the leader chooses.
+    "successor": Kind(
+        1, ("1", 1.0, b"1", [1], True, Anything()), empty=(0,),
+        oversized=(1 << 63, 1 << 64, _HUGE), hostile=(-1, 999),
+    ),
     "new_id": Kind(
         7, (None, "7", 7.0, b"7", [7], True, Anything()), empty=(0,),
         oversized=(1 << 63, 1 << 64, _HUGE), hostile=(-1,),

@@ -75,7 +75,9 @@ async def deep_and_long(on: Target, random: Random) -> None:
                     seal = sealed if method.name == "Messages" else bytes
                     await on.stream_all(channel, method.name, on.stranger(), [seal(data)])
                 else:
-                    await on.unary(channel, method.name, data)
+                    # With no id in it that can be read, a transfer goes to whom the leader likes.
+                    end = b"\x0a\x7f" if method.name == "TransferLeader" else b""
+                    await on.unary(channel, method.name, data + end)
 
 
 def handshakes(on: Target, random: Random) -> list[Metadata]:
