@@ -7,15 +7,17 @@ BIN := $(VENV)/bin
 ARGS ?=
 SEEDS ?= 100
 SEED ?=
-WORKERS ?= 2
+WORKERS ?= 3
 
 # Each stamp stands for one set of dependencies, and is renewed when they change.
 RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 BENCH := $(VENV)/.installed-bench
 
-# A file's tests stay with one worker, so what they share is made once. The files come in the order of
-# their names, not by the number of their tests: that would leave the slowest for the end.
+# More workers than cores of a small machine, since the tests wait (elections, disks, processes) as
+# long as they work. A file's tests stay with one worker, so what they share is made once. The files
+# come in the order of their names, not of the number of their tests: that leaves the slowest for the
+# end.
 PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # The tests start hundreds of interpreters, and half of such a start would be compiling this package
 # where the surroundings forbid to write bytecode; so it is kept in a place of its own.
