@@ -48,11 +48,11 @@ class Departures:
         self._ask_every = config.tick_interval
 
     def takes_office_away(self, change: ConfChangeV2, membership: Membership) -> bool:
-        """Say whether this node leads, and `change` is to take its vote away: not while another
-        change has left the configuration joint, for then the core refuses it."""
+        """Say whether this node leads, and `change` is to take its vote away: not if the core will
+        refuse it, as any change but the empty one while the configuration is joint."""
         return (
             self._state.is_leader
-            and not membership.conf_state.voters_outgoing
+            and not (change.changes and membership.conf_state.voters_outgoing)
             and self._state.node_id not in voters_after(change, membership)
             and prepare(change, membership) is not None
         )

@@ -260,6 +260,28 @@ async def test_while_a_configuration_is_joint_a_leader_that_may_not_leave_stays_
     await leader.raft.leave_joint()
 
 
+@simulated(5)
+async def test_a_leader_whose_vote_goes_with_the_joint_configuration_hands_over(
+    cluster: SimulatedCluster,
+) -> None:
+    leader, (other, *_) = await parts(cluster)
+    succession = leader.runtime.api.succession
+    hand_over = succession.hand_over_once
+
+    async def nobody(*, timeout: float, among: set[int]) -> None:
+        """Let its attempt to hand its office over come to nothing."""
+
+    succession.hand_over_once = nobody  # type: ignore[method-assign]
+    await leader.raft.change_config(
+        remove=[leader.id, other.id], transition=ConfChangeTransition.EXPLICIT
+    )
+    assert leader.raft.is_leader()
+    succession.hand_over_once = hand_over  # type: ignore[method-assign]
+    left = await leader.raft.leave_joint()
+    assert leader.id not in left.conf_state.voters
+    assert (await cluster.leader()).id in left.conf_state.voters
+
+
 @simulated(3)
 async def test_to_ask_again_waits_as_well(cluster: SimulatedCluster) -> None:
     """A repeated `change_membership` finds nothing to change; that alone is no answer."""
