@@ -310,3 +310,26 @@ def test_many_lost_writes_to_one_key_cost_little() -> None:
     assert verdict.steps < 100 * len(operations)
     operations.append(ok("r", KV.get("x"), -1, 1002, 1003))
     assert check(operations, KV).answer is Answer.VIOLATED
+
+
+def test_items_that_nobody_took_are_not_told_apart() -> None:
+    """As in storms, where most of what is put into a queue stays there, and calls are lost."""
+    operations = [ok(str(number), QUEUE.enqueue("q", number), None, 0, 10) for number in range(12)]
+    operations += [
+        unknown(f"lost {number}", QUEUE.enqueue("q", 100 + number), 0) for number in range(6)
+    ]
+    operations += [unknown(f"taker {number}", QUEUE.dequeue("q"), 1) for number in range(2)]
+    operations.append(ok("r", QUEUE.dequeue("q"), 3, 11, 12))
+    operations.append(ok("r", QUEUE.dequeue("q"), 103, 13, 14))
+    verdict = check(operations, QUEUE)
+    assert verdict.answer is Answer.LINEARIZABLE
+    assert verdict.steps < 5_000
+    (part,) = verdict.parts
+    assert part.found.order is not None
+    order = [each for each, _ in part.found.order]
+    assert fits(order, QUEUE)
+    assert {id(each) for each in order} <= {id(each) for each in operations}
+    operations.append(ok("r", QUEUE.empty("q"), True, 15, 16))
+    verdict = check(operations, QUEUE)
+    assert verdict.answer is Answer.VIOLATED
+    assert verdict.steps < 100_000

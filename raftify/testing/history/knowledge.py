@@ -14,12 +14,14 @@ from raftify.testing.history.operation import Operation
 class Window:
     """When an operation can have taken effect: from `called` to `ends`.
 
-    An end of infinity means that it may never have.
+    An end of infinity means that it may never have. `stands_for` is what the client asked, if the
+    search is given another operation in its place: one that is answered alike in any order.
     """
 
     operation: Operation
     called: float
     ends: float
+    stands_for: Operation | None = None
 
     @property
     def is_certain(self) -> bool:

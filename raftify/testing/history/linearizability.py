@@ -15,7 +15,7 @@ from typing import Any
 
 from raftify.testing.history.budget import Budget, OutOfBudget
 from raftify.testing.history.explanation import explain_part
-from raftify.testing.history.knowledge import plainly
+from raftify.testing.history.knowledge import Knowledge, plainly
 from raftify.testing.history.model import Model
 from raftify.testing.history.operation import Operation, Outcome
 from raftify.testing.history.search import Found, Search
@@ -183,6 +183,19 @@ def _as_told(
     return None if order is None else Found(order, None, (), decided=True)
 
 
+def _as_asked(
+    order: Iterable[tuple[Operation, Any]], knowledge: Knowledge, model: Model[Any]
+) -> tuple[tuple[Operation, Any], ...]:
+    """Return the order with what clients asked in the place of what stood for it."""
+    asked = {id(each.operation): each.stands_for or each.operation for each in knowledge.windows}
+    state, steps = model.initial(), []
+    for placed, _ in order:
+        operation = asked[id(placed)]
+        state, _ = model.apply(state, operation.input)
+        steps.append((operation, state))
+    return tuple(steps)
+
+
 def _search(operations: Sequence[Operation], model: Model[Any], budget: Budget) -> Found:
     """Look for an order with all that the model concludes; if there is none, say how far one gets.
 
@@ -193,7 +206,7 @@ def _search(operations: Sequence[Operation], model: Model[Any], budget: Budget) 
     if knowledge.impossible is None:
         found = Search(knowledge, model, budget).run()
         if found.order is not None:
-            return found
+            return replace(found, order=_as_asked(found.order, knowledge, model))
         decided = found.decided
     attempt = Budget(min(EXPLANATION_STEPS, budget.steps), budget.until)
     shown = Search(plainly(operations), model, attempt).run()

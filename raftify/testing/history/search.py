@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raftify.testing.history.budget import Budget, OutOfBudget
-from raftify.testing.history.knowledge import Knowledge
+from raftify.testing.history.knowledge import Knowledge, Window
 from raftify.testing.history.model import Model
 from raftify.testing.history.operation import Operation, Outcome
 from raftify.testing.history.unknowns import Unknowns
@@ -99,6 +99,7 @@ class Search:
         windows = sorted(knowledge.windows, key=lambda each: each.called)
         self._certain = [each for each in windows if each.is_certain]
         optional = [each.operation for each in windows if not each.is_certain]
+        self._leaders = _leaders(self._certain)
         self._unknowns = Unknowns(
             [each.operation for each in self._certain], optional, model, budget
         )
@@ -203,8 +204,11 @@ class Search:
 
     def _place(self, position: int) -> bool:
         """Place the operation called at `position`, if the model agrees and nobody was here yet."""
-        self._budget.spend()
         number = self._owner[position]
+        leader = self._leaders[number]
+        if leader >= self._low and not self._mask >> (leader - self._low) & 1:
+            return False
+        self._budget.spend()
         operation = self._certain[number].operation
         state, expected = self._model.apply(self._state, operation.input)
         if operation.outcome is Outcome.OK and not self._model.agrees(expected, operation.output):
@@ -292,6 +296,28 @@ class Search:
             return Found(None, None, (), decided)
         ends = tuple(DeadEnd(_in_order(trail), state) for state, trail in self._ends)
         return Found(None, self._certain[self._owner[self._furthest]].operation, ends, decided)
+
+
+def _leaders(windows: Sequence[Window]) -> list[int]:
+    """Return for each operation one that asks and is answered the same, and was neither called nor
+    has to be done after it; -1 if there is none.
+
+    In an order that explains all, two such can change places if they stand the other way round. So
+    nothing is lost if the leader is always placed first.
+    """
+    alike: dict[Any, list[int]] = {}
+    leaders = []
+    for number, each in enumerate(windows):
+        same = alike.setdefault(each.operation.input, [])
+        leaders.append(next((i for i in reversed(same) if _leads(windows[i], each)), -1))
+        same.append(number)
+    return leaders
+
+
+def _leads(one: Window, other: Window) -> bool:
+    first, second = one.operation, other.operation
+    is_alike = first.outcome is second.outcome and bool(first.output == second.output)
+    return is_alike and one.called <= other.called and one.ends <= other.ends
 
 
 def _in_order(trail: Trail) -> tuple[tuple[Operation, Any], ...]:

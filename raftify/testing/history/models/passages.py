@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from raftify.testing.history.knowledge import Knowledge, Window, window
 from raftify.testing.history.operation import Operation, Outcome
+
+#: Stands for every item that did not come out of the queue, as far as is known.
+_UNSEEN = object()
 
 
 class Passages:
@@ -44,6 +48,10 @@ class Passages:
                     windows.append(window(each, earliest[item], latest[item]))
                 case ("dequeue", _) if each.output is not None:
                     windows.append(window(each, self._entered[each.output].called, each.ends))
+                case ("enqueue", queue, _):
+                    # Nobody saw this item: it can be told from no other that nobody saw.
+                    alike = replace(each, input=("enqueue", queue, _UNSEEN))
+                    windows.append(Window(alike, each.called, each.ends, stands_for=each))
                 case _:
                     windows.append(Window(each, each.called, each.ends))
         return Knowledge(windows, self.is_possible)
