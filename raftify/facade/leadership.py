@@ -33,10 +33,17 @@ class Leadership:
         Raises:
             DeadlineExceeded: none was within `timeout` seconds.
         """
-        state = self._node.state
+        state, seen = self._node.state, INVALID_ID
         timeout = seconds(timeout, self._node.config.proposal_timeout)
-        await state.wait_until(lambda: bool(state.leader_id), timeout=timeout, what="an election")
-        return state.leader_id
+
+        def look() -> bool:
+            # It may be unknown again by the time the waiting task runs.
+            nonlocal seen
+            seen = state.leader_id
+            return seen != INVALID_ID
+
+        await state.wait_until(look, timeout=timeout, what="an election")
+        return seen
 
     async def transfer_leader(
         self, node_id: int | None = None, *, timeout: float | None = None
