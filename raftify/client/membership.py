@@ -90,7 +90,7 @@ class MembershipChanges(ABC):
             return max(deadline - loop.time(), 0.001)
 
         membership = await self._present_membership(left(), confirmed=False)
-        is_of_leader = False
+        confirmed = settled = False
         while True:
             change = membership_change(membership.conf_state, voters, retain=retain)
             if change is not None or membership.conf_state.voters_outgoing:
@@ -98,15 +98,18 @@ class MembershipChanges(ABC):
                 membership = await self.change_config(
                     change or ConfChangeV2(), force=force, timeout=left()
                 )
-            elif is_of_leader:
+                settled = True
+            elif settled:
                 return membership
+            elif not confirmed:
+                membership = await self._present_membership(left(), confirmed=True)
+                confirmed = True
             else:
-                confirmed = await self._present_membership(left(), confirmed=True)
-                # An earlier call may have ended before those that stay knew; this one waits.
+                # An earlier call may have ended before those that stay knew; the empty change waits
+                # for them. A leader that was replaced since may answer of an older membership.
+                index = membership.index
                 membership = await self.change_config(ConfChangeV2(), force=force, timeout=left())
-                if membership.index < confirmed.index:
-                    continue
-            is_of_leader = True
+                settled = membership.index >= index
 
     async def _present_membership(self, timeout: float, *, confirmed: bool) -> Membership:
         """Return the membership as the leader knows it.
