@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import csv
 import gc
 import itertools
 import os
@@ -28,6 +27,7 @@ from raftify.client import create_client
 from raftify.event_loop import new_event_loop
 from tests.soak import vitals
 from tests.soak.plot import draw
+from tests.soak.samples import SampleFile
 from tests.soak.traffic import Traffic
 from tests.soak.verdict import FEWEST, Finding, judge, judge_restarts
 from tests.soak.vitals import Sample
@@ -50,10 +50,10 @@ class Soak:
 
     directory: Path
     children: Children
+    samples: SampleFile
     traffic: Traffic | None = None
     nodes: dict[str, Child] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
-    samples: list[Sample] = field(default_factory=list)
     restarts: int = 0
 
     async def form(self) -> None:
@@ -80,14 +80,14 @@ class Soak:
         writes = self.traffic.done["write"]
         for name, node in list(self.nodes.items()):
             inside = await node.call("vitals")
-            self.samples.append(
+            self.samples.note(
                 self._look(seconds, phase, name, node.pid, inside, self.directory / name)
             )
         # Without the load itself: what is under way comes and goes.
         tasks = len(asyncio.all_tasks()) - self.traffic.under_way()
         inside = {"tasks": tasks, "objects": len(gc.get_objects())}
         mine = self._look(seconds, phase, "client", os.getpid(), inside, None)
-        self.samples.append(
+        self.samples.note(
             Sample(**{**asdict(mine), "writes": writes, "p50_ms": p50, "p99_ms": p99})
         )
 
@@ -152,8 +152,8 @@ async def live(soak: Soak, arguments: argparse.Namespace) -> str:
 
 def say(soak: Soak, seconds: float, phase: str) -> None:
     assert soak.traffic is not None
-    latest = {s.who: f"{s.memory_kib / 1024:.0f}" for s in soak.samples[-len(NODES) - 1 :]}
-    last = soak.samples[-1]
+    latest = {s.who: f"{s.memory_kib / 1024:.0f}" for s in soak.samples.latest.values()}
+    last = soak.samples.latest["client"]
     print(  # noqa: T201 - it is a program
         f"{seconds:6.0f} s {phase:8} writes {last.writes:,} p50 {last.p50_ms:.1f} ms "
         f"p99 {last.p99_ms:.1f} ms MiB {latest} errors {dict(soak.traffic.errors)}",
@@ -165,44 +165,41 @@ async def run(arguments: argparse.Namespace, work: Path) -> list[str]:
     """Return what is wrong; nothing if all is well."""
     arguments.results.mkdir(parents=True, exist_ok=True)
     async with Children() as children:
-        soak = Soak(work, children)
-        await soak.form()
-        async with create_client(list(soak.addresses.values()), timeout=20) as client:
-            soak.traffic = Traffic(
-                client,
-                lambda: list(soak.nodes.values()),
-                writes=arguments.writes,
-                reads=arguments.reads,
-                source=random.Random(1),
-            )
-            load = asyncio.create_task(soak.traffic.run())
-            try:
-                last = await live(soak, arguments)
-            finally:
-                load.cancel()
-                with suppress(asyncio.CancelledError):
-                    await load
-        return report(soak, arguments, last)
+        with SampleFile(arguments.results / "load.csv") as samples:
+            soak = Soak(work, children, samples)
+            await soak.form()
+            async with create_client(list(soak.addresses.values()), timeout=20) as client:
+                soak.traffic = Traffic(
+                    client,
+                    lambda: list(soak.nodes.values()),
+                    writes=arguments.writes,
+                    reads=arguments.reads,
+                    source=random.Random(1),
+                )
+                load = asyncio.create_task(soak.traffic.run())
+                try:
+                    last = await live(soak, arguments)
+                finally:
+                    load.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await load
+            return report(soak, arguments, last)
 
 
 def report(soak: Soak, arguments: argparse.Namespace, last: str) -> list[str]:
     assert soak.traffic is not None
     results: Path = arguments.results
-    with (results / "load.csv").open("w", newline="") as file:
-        rows = [asdict(s) for s in soak.samples]
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    samples = soak.samples.read()
     traffic = soak.traffic
     title = (
         f"{arguments.minutes:g} minutes, {arguments.writes} writes/s and {arguments.reads} reads/s:"
         f" {traffic.done['write']:,} writes, {traffic.done['read']:,} reads, "
         f"{soak.restarts} restarts"
     )
-    drawn = draw(soak.samples, results / "load.png", title)
-    steady, after = judge(soak.samples), judge_restarts(soak.samples, last)
+    drawn = draw(samples, results / "load.png", title)
+    steady, after = judge(samples), judge_restarts(samples, last)
     wrong = [str(f) for f in (*steady, *after) if f.grown]
-    wrong += missing(soak, arguments)
+    wrong += missing(samples, soak.traffic, arguments)
     lines = [
         title,
         "",
@@ -225,15 +222,13 @@ def shown(findings: list[Finding]) -> list[Finding]:
     return [f for f in findings if f.before or f.after]
 
 
-def missing(soak: Soak, arguments: argparse.Namespace) -> list[str]:
+def missing(samples: list[Sample], traffic: Traffic, arguments: argparse.Namespace) -> list[str]:
     """Return what says that this was not the load it claims to be."""
-    assert soak.traffic is not None
-    seconds = soak.samples[-1].seconds
-    wanted = arguments.writes * seconds
+    wanted = arguments.writes * samples[-1].seconds
     wrong = []
-    if soak.traffic.done["write"] < 0.95 * wanted:
-        wrong.append(f"only {soak.traffic.done['write']:,} of {wanted:,.0f} writes were made")
-    kept = [s for s in soak.samples if s.phase == "steady" and s.who != "client"]
+    if traffic.done["write"] < 0.95 * wanted:
+        wrong.append(f"only {traffic.done['write']:,} of {wanted:,.0f} writes were made")
+    kept = [s for s in samples if s.phase == "steady" and s.who != "client"]
     if not all(s.log_kib for s in kept):
         wrong.append("a node had no log")
     return wrong

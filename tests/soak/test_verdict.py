@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.soak.samples import SampleFile
 from tests.soak.verdict import SLACK, judge, judge_restarts, line
 from tests.soak.vitals import Sample
 
@@ -69,6 +71,15 @@ def test_a_count_that_rises_once_as_another_node_leads_is_no_leak(what: str, at:
     assert not [str(f) for f in judge(samples) if f.grown]
 
 
+def test_samples_come_back_from_their_file_as_they_were(tmp_path: Path) -> None:
+    with SampleFile(tmp_path / "load.csv") as file:
+        for sample in HOUR:
+            file.note(sample)
+            file.note(replace(sample, who="node-2", p99_ms=1.25))
+        assert file.latest["node-2"].p99_ms == 1.25
+        assert file.read()[::2] == HOUR
+
+
 def test_too_few_samples_say_nothing() -> None:
     with pytest.raises(ValueError, match="run for longer"):
         judge(HOUR[:5])
@@ -90,17 +101,23 @@ def test_a_new_leader_may_have_as_many_tasks_as_the_old_one_had() -> None:
     assert not any(f.grown for f in judge_restarts([*leader, *follower, *calm], "node-1"))
 
 
-def test_a_client_may_keep_a_stream_to_each_node_that_led() -> None:
+@pytest.mark.parametrize(("what", "streams", "leak"), [("tasks", 6, 10), ("descriptors", 2, 4)])
+def test_a_client_may_keep_a_stream_to_each_node_that_led(
+    what: str, streams: int, leak: int
+) -> None:
     names = ("node-1", "node-2", "node-3", "client")
     steady = [replace(s, who=who) for who in names for s in HOUR]
     calm = [replace(QUIET, phase="calm", who=who, seconds=3600) for who in names]
 
     def grown(more: int) -> list[str]:
-        later = [replace(s, tasks=s.tasks + more * (s.who == "client")) for s in calm]
+        later = []
+        for sample in calm:
+            kept: dict[str, Any] = {what: getattr(sample, what) + more * (sample.who == "client")}
+            later.append(replace(sample, **kept))
         return [f.what for f in judge_restarts([*steady, *later], "node-1") if f.grown]
 
-    assert grown(6) == []
-    assert grown(10) == ["tasks"]
+    assert grown(streams) == []
+    assert grown(leak) == [what]
 
 
 def test_the_slope_of_a_straight_line_is_exact() -> None:

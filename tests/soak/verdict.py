@@ -33,8 +33,9 @@ SLACK: dict[str, tuple[float, float]] = {
     "threads": (1, 0.0),
     "tasks": (3, 0.0),
 }
-#: A client keeps a stream of proposals, three tasks, to every node that it has met as leader.
-STREAM_TASKS = 3
+#: A client keeps a stream of proposals, three tasks and a connection, to every node that it has met
+#: as leader: in the steady phase to one at least, after the restarts perhaps to all.
+OF_A_STREAM = {"tasks": 3, "descriptors": 1}
 COUNTS = ("descriptors", "threads", "tasks")
 #: By how much the least of some figures differs from window to window in a healthy process.
 NOISE = {"tasks": 3}
@@ -116,7 +117,8 @@ def judge_restarts(samples: Sequence[Sample], restarted: str) -> list[Finding]:
     for who in sorted(names - {restarted}):
         like = {who} if who == "client" else names - {"client"}
         for what in COUNTS:
-            more = STREAM_TASKS * (len(names) - 2) if (who, what) == ("client", "tasks") else 0
+            streams = len(names) - 2 if who == "client" else 0
+            more = OF_A_STREAM.get(what, 0) * streams
             ends = [_of(steady, name, what)[-len(steady) // len(names) // 4 :] for name in like]
             before = max(_typical(what, values) for values in ends)
             calm = [s for s in samples if s.phase == "calm"]
