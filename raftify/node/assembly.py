@@ -148,6 +148,7 @@ class Assembly(Generic[Machine_co]):
             transport=self._transport,
             retry_interval=self.config.tick_interval,
         )
+        self.api.departures.attach(self.leader)
         self._standing = Standing(
             state=self.state,
             transport=self._transport,

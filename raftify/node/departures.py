@@ -10,9 +10,10 @@ from typing import Final
 from raftify.config import Config
 from raftify.core.raw_node import RawNode
 from raftify.core.types import ConfChangeType, ConfChangeV2
-from raftify.errors import DeadlineExceeded, LeadershipLost, NodeStopped
+from raftify.errors import DeadlineExceeded, LeadershipLost, NodeStopped, RaftifyError
 from raftify.node.config_changes import prepare, voters_after
 from raftify.node.inbox import Inbox
+from raftify.node.leader_calls import LeaderCalls
 from raftify.node.local_state import LocalState
 from raftify.node.succession import Succession
 from raftify.peers import Membership
@@ -46,6 +47,11 @@ class Departures:
         self._succession = succession
         self._is_silent = is_silent
         self._ask_every = config.tick_interval
+        self._leader: LeaderCalls
+
+    def attach(self, leader: LeaderCalls) -> None:
+        """Name who finds the leader; it in turn calls this node where that leads."""
+        self._leader = leader
 
     def takes_office_away(self, change: ConfChangeV2, membership: Membership) -> bool:
         """Say whether this node leads, and `change` is to take its vote away: not if the core will
@@ -80,7 +86,7 @@ class Departures:
 
         Raises:
             DeadlineExceeded: they did not say so within `timeout` seconds.
-            LeadershipLost: another leads meanwhile, and knows whether they do.
+            LeadershipLost: another leads meanwhile, and did not say so.
         """
         state, loop = self._state, asyncio.get_running_loop()
         deadline = loop.time() + timeout
@@ -107,10 +113,22 @@ class Departures:
             with suppress(NodeStopped):
                 self._inbox.put_call(self._raw.ping)
         if self._can_not_say(led_to):
-            raise LeadershipLost(
-                f"node {state.node_id} lost leadership when the change was in force, but not known "
-                f"to enough of the voters that stay: {_GOES_ON}"
+            await self._ask_successor(change, timeout=max(deadline - loop.time(), 0), force=force)
+
+    async def _ask_successor(self, change: ConfChangeV2, *, timeout: float, force: bool) -> None:
+        """Have whoever leads now wait in the place of this node. It finds `change` in force."""
+        try:
+            await self._leader.call(
+                lambda leader, left: leader.change_config(change, timeout=left, force=force),
+                timeout=timeout,
+                what="the word that enough of the voters that stay know the change",
             )
+        except RaftifyError as error:
+            # Whatever it says of the second request: the first is in force.
+            raise LeadershipLost(
+                f"node {self._state.node_id} lost leadership when the change was in force, but not "
+                f"known to enough of the voters that stay: {_GOES_ON} ({error})"
+            ) from error
 
     def known_to_most(self) -> bool:
         """Say, at a leader, whether more than half of the voters have on disk what this node has of

@@ -296,3 +296,24 @@ async def test_to_ask_again_waits_as_well(cluster: SimulatedCluster) -> None:
     left = await leader.raft.change_membership(voters, timeout=30)
     assert set(left.conf_state.voters) == voters
     assert stays.runtime.state.durable_membership.index >= index
+
+
+@simulated(1)
+async def test_a_leader_that_becomes_a_learner_has_its_successor_wait(
+    cluster: SimulatedCluster,
+) -> None:
+    """The only voter makes voters of two learners and a learner of itself. Nobody else that stays
+    could lead before, so that it lost its office with the change."""
+    leader = await cluster.leader()
+    learners = []
+    for node in (cluster.new_machine(), cluster.new_machine()):
+        ticket = await cluster.ticket(node, leader)
+        node.start(ticket.reserved_id)
+        cluster.nodes[node.id] = node
+        await leader.raft.add_learner(node.id, node.address)
+        learners.append(node)
+    voters = {node.id for node in learners}
+    left = await leader.raft.change_membership(voters, retain=True)
+    assert set(left.conf_state.voters) == voters
+    assert left.conf_state.learners == (leader.id,)
+    assert all(n.runtime.state.durable_membership.index >= left.index for n in learners)
