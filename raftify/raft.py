@@ -199,7 +199,7 @@ class Raft(Log, Members, Leadership, Operation[Machine_co]):
 
         Raises:
             ConfChangeRejected: it is the last voter; use `quit`. Or it was refused for the reason
-                that `force` is for.
+                that `force` is for. Or the configuration is joint until `leave_joint` is called.
             NoLeader: nobody could carry it out within `timeout` seconds; the node goes on.
             DeadlineExceeded: it was removed, and too few of the others said so within `timeout`
                 seconds; the node goes on until they do, and `run` ends then without an error.

@@ -9,7 +9,7 @@ from typing import Final
 
 from raftify.config import Config
 from raftify.core.raw_node import RawNode
-from raftify.core.types import ConfChangeType, ConfChangeV2
+from raftify.core.types import ConfChangeSingle, ConfChangeType, ConfChangeV2
 from raftify.errors import DeadlineExceeded, LeadershipLost, NodeStopped, RaftifyError
 from raftify.node.config_changes import prepare, voters_after
 from raftify.node.inbox import Inbox
@@ -75,10 +75,16 @@ class Departures:
         await self._succession.hand_over_once(timeout=timeout, among=among)
 
     async def until_known(
-        self, change: ConfChangeV2, led_to: Membership, *, timeout: float, force: bool
+        self,
+        change: ConfChangeV2,
+        before: Membership,
+        led_to: Membership,
+        *,
+        timeout: float,
+        force: bool,
     ) -> None:
-        """Return once what `change` led to is on this node's disk and, if it takes anybody away,
-        on those of more than half of the voters.
+        """Return once what `change` led to, from `before`, is on this node's disk and, if it takes
+        anybody away, on those of more than half of the voters.
 
         One of them is left then whoever else is lost, and tells the rest in an election. Who waits
         for voters that are new could wait for ever: they need not be there yet. With `force` nobody
@@ -113,18 +119,27 @@ class Departures:
             with suppress(NodeStopped):
                 self._inbox.put_call(self._raw.ping)
         if self._can_not_say(led_to):
-            await self._ask_successor(change, timeout=max(deadline - loop.time(), 0), force=force)
+            removed = {*_removed_by(change), *(before.member_ids() - led_to.member_ids())}
+            left = max(deadline - loop.time(), 0)
+            await self._ask_successor(removed, timeout=left, force=force)
 
-    async def _ask_successor(self, change: ConfChangeV2, *, timeout: float, force: bool) -> None:
-        """Have whoever leads now wait in the place of this node. It finds `change` in force."""
+    async def _ask_successor(self, removed: set[int], *, timeout: float, force: bool) -> None:
+        """Have whoever leads now wait in the place of this node.
+
+        It is asked for what cannot change anything, and waits all the same: to remove who is no
+        member any more, nor ever again; or, if nobody was removed, to leave a joint configuration.
+        The change itself may have been taken back meanwhile, and must not be made a second time.
+        """
+        singles = (ConfChangeSingle(ConfChangeType.REMOVE_NODE, i) for i in sorted(removed))
+        again = ConfChangeV2(changes=tuple(singles))
         try:
             await self._leader.call(
-                lambda leader, left: leader.change_config(change, timeout=left, force=force),
+                lambda leader, left: leader.change_config(again, timeout=left, force=force),
                 timeout=timeout,
                 what="the word that enough of the voters that stay know the change",
             )
         except RaftifyError as error:
-            # Whatever it says of the second request: the first is in force.
+            # Whatever it says of this request: the first is in force.
             raise LeadershipLost(
                 f"node {self._state.node_id} lost leadership when the change was in force, but not "
                 f"known to enough of the voters that stay: {_GOES_ON} ({error})"
@@ -155,6 +170,10 @@ class Departures:
         """Say whether this node neither leads nor hears from the others that it was removed."""
         state = self._state
         return not (state.is_leader or state.told_of_removal or not led_to.is_member(state.node_id))
+
+
+def _removed_by(change: ConfChangeV2) -> list[int]:
+    return [s.node_id for s in change.changes if s.change_type is ConfChangeType.REMOVE_NODE]
 
 
 def _takes_away(change: ConfChangeV2) -> bool:

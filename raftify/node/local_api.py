@@ -154,7 +154,7 @@ class LocalApi:
             await self.departures.hand_over(change, before, timeout=left)
         membership = await self._calls.ask(propose, max(deadline - loop.time(), 0))
         left = max(deadline - loop.time(), 0)
-        await self.departures.until_known(change, membership, timeout=left, force=force)
+        await self.departures.until_known(change, before, membership, timeout=left, force=force)
         return membership
 
     async def _first_commit(self, timeout: float) -> None:
