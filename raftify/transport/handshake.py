@@ -96,10 +96,10 @@ def is_accepted(answer: grpc.aio.Metadata) -> bool:
     return answer.get(ACCEPTED_KEY) is not None
 
 
-def limit_in(answer: grpc.aio.Metadata, own: int) -> int:
+def limit_in(metadata: Iterable[tuple[str, str | bytes]] | None, own: int) -> int:
     """Return the largest message that both ends take, in bytes; `own` is that of this end."""
-    said = answer.get(LIMIT_KEY)
-    if isinstance(said, str) and said.isascii() and said.isdigit() and 0 < len(said) < 20:
+    said = _texts(metadata).get(LIMIT_KEY, "")
+    if said.isascii() and said.isdigit() and 0 < len(said) < 20:
         return min(int(said), own)
     return own
 

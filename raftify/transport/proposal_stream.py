@@ -14,6 +14,7 @@ import grpc
 from raftify.config import Config
 from raftify.errors import (
     DeadlineExceeded,
+    NodeStopped,
     OutcomeUnknown,
     Overloaded,
     PeerUnreachable,
@@ -22,7 +23,7 @@ from raftify.errors import (
 )
 from raftify.transport.channel_options import payload_within
 from raftify.transport.dialer import Dialer
-from raftify.transport.handshake import Metadata, is_accepted, limit_in
+from raftify.transport.handshake import LIMIT_KEY, Metadata, is_accepted, limit_in
 from raftify.transport.status import (
     StreamEnded,
     describe,
@@ -69,7 +70,7 @@ class ProposalStream:
         self._address = address
         self._config = config
         self._dialer = dialer
-        self._metadata = metadata
+        self._metadata = (*metadata, (LIMIT_KEY, str(config.max_grpc_message_bytes)))
         #: The largest message that both ends take; the node tells when it accepts the stream.
         self._most_bytes = config.max_grpc_message_bytes
         self._last_id = 0
@@ -256,9 +257,12 @@ class ProposalStream:
             )
         )
         typed = typed_error_in(error) if error is not None else None
-        raise typed or PeerUnreachable(
-            f"the stream of proposals to {self._address} broke before this one was sent ({how})"
-        )
+        if typed is None or isinstance(typed, NodeStopped):
+            # Of a node that stops nobody can tell whether it had the request; here it had not.
+            raise PeerUnreachable(
+                f"the stream of proposals to {self._address} broke before this one was sent ({how})"
+            )
+        raise typed
 
     def _fail_sent(self, error: RaftifyError) -> None:
         sent, self._sent = self._sent, {}

@@ -9,7 +9,7 @@ from typing import Final
 
 from raftify.config import Config
 from raftify.errors import NodeStopped, RaftifyError, TransportError
-from raftify.transport.channel_options import payload_limit
+from raftify.transport.channel_options import payload_within
 from raftify.transport.interface import NodeApi
 from raftify.transport.status import settle
 from raftify.wire import raft_service_pb2 as pb
@@ -34,10 +34,12 @@ class ProposeSession:
         node: NodeApi,
         config: Config,
         write: Callable[[pb.ProposeResults], Awaitable[None]],
+        message_bytes: int,
     ) -> None:
+        """`message_bytes` is the largest message that both ends take."""
         self._node = node
         self._default_timeout = config.proposal_timeout
-        self._message_limit = payload_limit(config)
+        self._message_limit = payload_within(message_bytes)
         self._max_bytes = config.outbox_bytes
         self._write = write
         self._unanswered = 0
@@ -166,5 +168,5 @@ def _error_of(answer: asyncio.Future[bytes] | BaseException) -> BaseException | 
 def _too_large(result: bytes) -> TransportError:
     return TransportError(
         f"the entry was applied, but its result of {len(result)} bytes does not fit into "
-        "Config.max_grpc_message_bytes"
+        "Config.max_grpc_message_bytes, of the node or of the caller"
     )

@@ -25,6 +25,7 @@ from raftify.transport.handshake import (
     LIMIT_KEY,
     check_caller,
     check_names_cluster,
+    limit_in,
     named_caller,
     read_handshake,
 )
@@ -178,7 +179,8 @@ class RaftServicer(RaftServiceServicer):
         async def serve() -> None:
             with self.admit(context.invocation_metadata()):
                 await context.send_initial_metadata(self._accepted)
-                session = ProposeSession(self._service, self._config, context.write)
+                limit = limit_in(context.invocation_metadata(), self._config.max_grpc_message_bytes)
+                session = ProposeSession(self._service, self._config, context.write, limit)
                 self._sessions.add(session)
                 try:
                     await session.serve(requests)

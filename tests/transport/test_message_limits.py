@@ -96,6 +96,23 @@ class TestProposals:
             await remote.propose(bytes(3 * MIB), timeout=20)
         await remote.close()
 
+    async def test_a_result_that_the_caller_does_not_take_harms_no_other(
+        self, machines: Machines
+    ) -> None:
+        """gRPC ended the whole stream for it, and with it what else was under way."""
+        one = await machines.start(1)
+        came: asyncio.Queue[asyncio.Future[bytes]] = asyncio.Queue()
+        one.node.on_propose = lambda _, answer: came.put_nowait(answer)
+        remote = connect(one.address, SMALL)
+        large, other = (remote.propose(data, timeout=20) for data in (b"a", b"b"))
+        first, second = await came.get(), await came.get()
+        first.set_result(bytes(3 * MIB))
+        with pytest.raises(TransportError, match="was applied, but its result of 3145728 bytes"):
+            await large
+        second.set_result(b"fine")
+        assert await other == b"fine"
+        await remote.close()
+
     async def test_what_a_node_takes_is_asked_again_after_it_restarted(
         self, machines: Machines
     ) -> None:

@@ -171,6 +171,7 @@ class TestBreaks:
     ) -> None:
         assert await remote.propose(b"1", timeout=5) == b"re:1"
         await one.transport.stop(grace=0)
+        # Sent, or not sent any more: but not that node's own NodeStopped, which leaves that open.
         with pytest.raises((PeerUnreachable, OutcomeUnknown)):
             await remote.propose(b"2", timeout=5)
         await machines.start(1, port=one.port)
