@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Final
 
 from raftify.config import Config
 from raftify.core.raft_core import RaftCore
@@ -15,6 +16,9 @@ from raftify.node.leader_calls import LeaderCalls
 from raftify.node.local_state import LocalState
 from raftify.peers import Peer
 from raftify.transport.interface import Transport
+
+#: Looks without a leader, an election timeout each, after which the others are asked for it.
+_LOOKS_ALONE: Final = 3
 
 
 class Standing:
@@ -48,6 +52,8 @@ class Standing:
         self._ticks = 0
         self._knocked = False
         self._to_call = False
+        #: Looks in a row without a leader.
+        self._alone_for = 0
         self._announcing: asyncio.Task[None] | None = None
 
     def on_tick(self) -> None:
@@ -65,10 +71,18 @@ class Standing:
                 self._knock()
         elif own.address != state.address and self._announcing is None:
             self._announcing = asyncio.create_task(self._announce(own.address))
-        if own is not None and self._is_forgotten():
+        forgotten = self._is_forgotten()
+        if own is not None and forgotten:
             # Who campaigns is heard. A learner says nothing by itself; it may have been removed
             # while it was away, or be called at an address where it is no more.
             self.call_everybody()
+        self._alone_for = self._alone_for + 1 if forgotten or not state.leader_id else 0
+        if own is not None and self._alone_for >= _LOOKS_ALONE and self._announcing is None:
+            # Whoever leads may have joined while this node was away, and call it where it is not.
+            self._alone_for = 0
+            self._announcing = asyncio.create_task(
+                self._introduce(Peer(own.node_id, state.address))
+            )
 
     async def close(self) -> None:
         """End what is under way."""
@@ -126,6 +140,13 @@ class Standing:
             finally:
                 await remote.close()
             return
+
+    async def _introduce(self, own: Peer) -> None:
+        """Find who leads, and be heard of there."""
+        try:
+            await self._ask_for_the_leader(own)
+        finally:
+            self._announcing = None
 
     async def _announce(self, before: str) -> None:
         """Have the leader put this node's present address into the membership."""

@@ -88,6 +88,28 @@ def test_a_learner_that_moved_is_found() -> None:
     simulate(scenario, machine=Store, config=Config(), timeout=120)
 
 
+@pytest.mark.parametrize("votes", [False, True])
+def test_who_is_called_where_it_is_not_finds_a_leader_that_joined_since(votes: bool) -> None:
+    """Storm 228: the cluster was told a wrong address for a learner that had been away while the
+    present leader joined. Neither reached the other, and nobody introduced them."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        first, _, away = await cluster.start(3)
+        if not votes:
+            await first.raft.change_config(add_learners=[away.id])
+        await cluster.settle()
+        away.crash()
+        joined = await cluster.join()
+        await joined.raft.transfer_leader(joined.id, timeout=10)
+        async with cluster.client() as client:
+            await client.set_peers({away.id: f"{away.name}:9"})
+        away.start()
+        await cluster.converge()
+        await cluster.until(lambda: joined.raft.get_peers()[away.id].address == away.address)
+
+    simulate(scenario, machine=Store, config=Config(), timeout=120)
+
+
 def test_two_that_moved_at_once_find_each_other() -> None:
     """Storm 233: a leader had moved while a follower was away, and the follower came back at
     another address itself. Each called at the other's old address, and nobody introduced them."""
