@@ -21,18 +21,21 @@ class Sightings:
         self._scene = scene
         self._leaders: dict[int, int] = {}
 
-    def check(self, node: SimulatedNode, told: Sequence[Metrics]) -> None:
-        """Judge what one process of `node` said, in this order; the storm fails if it is wrong."""
+    def check(self, node: SimulatedNode, node_id: int, told: Sequence[Metrics]) -> None:
+        """Judge what one process of `node` said, in this order; the storm fails if it is wrong.
+
+        `node_id` is what the machine was then: it may have lost its disk and joined again since.
+        """
         for metrics in told:
-            self._check_one(node, metrics)
+            self._check_one(node, node_id, metrics)
         for before, after in pairwise(told):
             fault = _went_back(before, after)
             if fault:
                 self._scene.fail(f"{fault} of {node}: first {before}, then {after}")
 
-    def _check_one(self, node: SimulatedNode, metrics: Metrics) -> None:
+    def _check_one(self, node: SimulatedNode, node_id: int, metrics: Metrics) -> None:
         fault = _contradiction(metrics)
-        if metrics.node_id != node.id:
+        if metrics.node_id != node_id:
             fault = "another id"
         if metrics.leader_id:
             known = self._leaders.setdefault(metrics.term, metrics.leader_id)

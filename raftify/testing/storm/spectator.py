@@ -59,6 +59,7 @@ class Spectator:
         until, called, incarnation = scene.now + random.uniform(0.5, 6), scene.now, node.incarnation
         told: list[Metrics] = []
         times: list[float] = []
+        node_id = node.id
 
         async def follow(raft: Raft) -> None:
             loop = asyncio.get_running_loop()
@@ -76,7 +77,7 @@ class Spectator:
             await self._demand_latest(node, told, called, interval)
         following.cancel()
         await asyncio.wait([following])
-        self.sightings.check(node, told)
+        self.sightings.check(node, node_id, told)
         if self._is_right(node, incarnation, called):
             self._demand_pauses(node, told, times, interval)
         if not following.cancelled():
@@ -188,17 +189,17 @@ class Spectator:
             )
 
     async def _wait_for_leader(self, node: SimulatedNode) -> None:
-        """Wait until `node` knows who leads: one that may, of a term that nobody else leads in."""
-        scene = self.scene
+        """Wait until `node` knows who leads; by the time it is said another may, or nobody."""
+        scene, node_id = self.scene, node.id
 
         async def begin(raft: Raft) -> Metrics:
             leader_id = await raft.wait_for_leader(timeout=self.random.choice([0.05, 3.0]))
             metrics = raft.metrics()
-            if not leader_id or {metrics.leader_id, raft.get_leader_id()} != {leader_id}:
+            if not leader_id or raft.get_leader_id() != metrics.leader_id:
                 scene.fail(f"{node} said that {leader_id} leads, and says {metrics} at once")
             return metrics
 
-        self.sightings.check(node, [await node.call(begin)])
+        self.sightings.check(node, node_id, [await node.call(begin)])
 
     async def _inspect(self, node: SimulatedNode) -> None:
         """Look inside: that must not disturb anybody, whatever the node is doing."""
