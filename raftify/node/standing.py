@@ -10,7 +10,7 @@ from typing import Final
 from raftify.config import Config
 from raftify.core.raft_core import RaftCore
 from raftify.core.types import INVALID_ID, INVALID_INDEX, Message, MessageType
-from raftify.errors import NotLeader, RaftifyError
+from raftify.errors import RaftifyError
 from raftify.node.config_changes import was_removed
 from raftify.node.leader_calls import LeaderCalls
 from raftify.node.local_state import LocalState
@@ -80,9 +80,7 @@ class Standing:
         if own is not None and self._alone_for >= _LOOKS_ALONE and self._announcing is None:
             # Whoever leads may have joined while this node was away, and call it where it is not.
             self._alone_for = 0
-            self._announcing = asyncio.create_task(
-                self._introduce(Peer(own.node_id, state.address))
-            )
+            self._announcing = asyncio.create_task(self._find_the_leader())
 
     async def close(self) -> None:
         """End what is under way."""
@@ -120,31 +118,28 @@ class Standing:
             ]
         )
 
-    async def _ask_for_the_leader(self, own: Peer) -> None:
-        """Ask the other members who leads, and where: it may have moved as well, and then neither
-        reaches the other. Whoever leads puts the new address into the membership at once."""
-        for node_id, peer in self._state.membership.peers.items():
-            if node_id == own.node_id:
+    async def _ask_for_the_leader(self) -> None:
+        """Ask the other members who leads, and where, and call there: it may have moved or joined
+        while this node was away, and call this one where it is not. It hears then where it is."""
+        state = self._state
+        for node_id, peer in state.membership.peers.items():
+            if node_id == state.node_id:
                 continue
             remote = self._transport.connect(peer.address, to_id=node_id)
             try:
-                await remote.set_peers([own], timeout=self._request_timeout)
-            except NotLeader as error:
-                if error.leader_id in (INVALID_ID, own.node_id) or not error.leader_address:
-                    continue
-                self._heard(error.leader_id, error.leader_address)
-                # It may have joined since: then it is no member as far as this node knows.
-                self.call_everybody(error.leader_id)
+                view = await remote.get_peers(timeout=self._request_timeout)
             except RaftifyError:
                 continue
             finally:
                 await remote.close()
-            return
+            if view.leader_id not in (INVALID_ID, state.node_id) and view.leader_address:
+                self._heard(view.leader_id, view.leader_address)
+                # It may have joined since: then it is no member as far as this node knows.
+                self.call_everybody(view.leader_id)
 
-    async def _introduce(self, own: Peer) -> None:
-        """Find who leads, and be heard of there."""
+    async def _find_the_leader(self) -> None:
         try:
-            await self._ask_for_the_leader(own)
+            await self._ask_for_the_leader()
         finally:
             self._announcing = None
 
@@ -154,7 +149,7 @@ class Standing:
         peer = Peer(state.node_id, state.address)
         try:
             if not state.leader_id:
-                await self._ask_for_the_leader(peer)
+                await self._ask_for_the_leader()
             await self._leader.call(
                 lambda leader, left: leader.set_peers([peer], timeout=left),
                 timeout=self._timeout,
