@@ -58,7 +58,7 @@ class RaftConfig:
     skip_bcast_commit: bool = False
     #: Add new entries to an append message that has not been handed out yet.
     batch_append: bool = False
-    #: Among equally long logs, a node gives its vote only to one of at least its own priority.
+    #: Among logs that end alike, a node gives its vote only to one of at least its own priority.
     priority: int = 0
     #: Bytes of proposals that may wait for their commit; beyond it proposals are dropped.
     max_uncommitted_size: int = 64 * _MIB

@@ -110,6 +110,17 @@ def poll(core: RaftCore, from_: int, *, granted: bool) -> VoteResult:
     return result
 
 
+def _goes_first(core: RaftCore, message: Message) -> bool:
+    """Say whether this node rather stands for election itself: it has the higher priority, and can
+    be elected wherever the sender can, as both logs end alike."""
+    log = core.raft_log
+    return (
+        core.priority > message.priority
+        and core.promotable
+        and (message.log_term, message.index) == (log.last_term(), log.last_index())
+    )
+
+
 def handle_vote_request(core: RaftCore, message: Message) -> None:
     """Give a (pre-)vote, or refuse it.
 
@@ -127,7 +138,7 @@ def handle_vote_request(core: RaftCore, message: Message) -> None:
     if (
         can_vote
         and log.is_up_to_date(message.index, message.log_term)
-        and (message.index > log.last_index() or core.priority <= message.priority)
+        and not _goes_first(core, message)
     ):
         # The message's term: a pre-candidate's is ahead, and it would ignore an answer of ours.
         response.term = message.term

@@ -144,6 +144,26 @@ def test_priority_decides_among_equal_logs_only(own: int, theirs: int, granted: 
         assert answer.reject is not expected
 
 
+def test_priority_does_not_decide_against_a_shorter_log_of_a_later_term() -> None:
+    """Storm 73: the longer log was of an older term, so that its node could not be elected; it
+    refused the others for their lower priority, and nobody led any more."""
+    storage = founded(VOTERS)
+    storage.append([Entry(term=1, index=2), Entry(term=1, index=3)])
+    raw = lone(storage, priority=2)
+    raw.step(Message(MessageType.REQUEST_VOTE, from_=2, term=3, index=2, log_term=2, priority=1))
+    [answer] = take(raw)
+    assert not answer.reject
+
+
+def test_who_cannot_be_elected_does_not_insist_on_its_priority() -> None:
+    """It may be a voter since a change that it does not know to be committed."""
+    raw = lone(founded([2, 3]), priority=2)
+    assert not raw.raft.promotable
+    raw.step(Message(MessageType.REQUEST_VOTE, from_=2, term=2, index=1, log_term=1, priority=1))
+    [answer] = take(raw)
+    assert not answer.reject
+
+
 def test_vote_requests_carry_the_priority() -> None:
     raw = lone(founded(VOTERS))
     raw.set_priority(7)
