@@ -47,6 +47,8 @@ Fault = Callable[[Scene, Random], Coroutine[Any, Any, None]]
 ALL_FAULTS: tuple[tuple[Fault, ...], ...] = (NETWORK_FAULTS, NODE_FAULTS, DISK_FAULTS, REQUESTS)
 #: Seconds of virtual time within which everything must work again once the faults are over.
 RECOVERY = 120.0
+#: Seconds that a write to a healthy disk takes at most.
+_AT_ONCE = 0.05
 
 
 def run_storm(
@@ -205,7 +207,9 @@ class Storm:
         return [cluster.nodes[i] for i in sorted(membership.member_ids())]
 
     async def _everybody_is_where_he_belongs(self, scene: Scene) -> None:
-        """Wait until members run, removed ones were told so, and who never joined is stopped."""
+        """Wait until members run, removed ones were told so, and who never joined is stopped; and
+        until no disk has to do with what it was given while it was slow: a leader may yet give up
+        its office for that."""
         cluster = scene.cluster
         while True:
             leader = await cluster.leader(RECOVERY)
@@ -218,7 +222,10 @@ class Storm:
                     cluster.nodes.pop(node.id, None)
             ids = set(cluster.nodes)
             members = set(membership.member_ids())
-            if ids == members and all(node.running for node in cluster.nodes.values()):
+            if ids == members and all(
+                node.running and node.write_hangs_for() < _AT_ONCE
+                for node in cluster.nodes.values()
+            ):
                 return
             await asyncio.sleep(0.2)
 
