@@ -186,3 +186,15 @@ def test_many_storms_run_in_processes_of_their_own() -> None:
     assert run.returncode == 0, run.stdout + run.stderr
     assert "seed 3: ok" in run.stdout
     assert "2 seeds" in run.stdout
+
+
+def test_killed_while_many_storms_run_it_leaves_no_process_behind() -> None:
+    """The workers have its standard output: that ends when the last of them has ended."""
+    command = [sys.executable, "-m", "raftify.testing.storm", "--seeds", "10000"]
+    with subprocess.Popen(
+        [*command, "--processes", "2"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline().startswith("seed ")
+        program.kill()
+        program.communicate(timeout=60)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 
 from raftify.testing.storm.report import StormReport
 from raftify.testing.storm.storm import run_storm
@@ -30,6 +32,19 @@ def many(seeds: Sequence[int], processes: int) -> Iterator[StormReport]:
     if processes == 1:
         yield from map(one, seeds)
         return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(processes, context, initializer=_end_with_parent) as pool:
         for future in as_completed([pool.submit(one, seed) for seed in seeds]):
             yield future.result()
+
+
+def _end_with_parent() -> None:
+    """Have this process end as soon as the one that started it has, however that was killed."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=watch, name="parent-watch", daemon=True).start()
