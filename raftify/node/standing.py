@@ -19,6 +19,8 @@ from raftify.transport.interface import Transport
 
 #: Looks without a leader, an election timeout each, after which the others are asked for it.
 _LOOKS_ALONE: Final = 3
+#: That of a word that says nothing but who calls from where.
+_OLDEST_TERM: Final = 1
 
 
 class Standing:
@@ -104,14 +106,16 @@ class Standing:
     def call_everybody(self, *others: int) -> None:
         """Send every member a word, and `others` that are known, to hear whether it refuses this
         node; who does not, hears where this node is."""
-        # It says nothing that a member could not say, so that it does no harm where it is believed.
+        # It says nothing that a member could not say, and is of the oldest term: the own may be
+        # ahead, and would unseat a leader that works and cannot reach this node; and a voter that
+        # hears no leader must not prove to one that it has a quorum.
         self._transport.send(
             [
                 Message(
                     MessageType.HEARTBEAT_RESPONSE,
                     to=node_id,
                     from_=self._state.node_id,
-                    term=self._state.term,
+                    term=_OLDEST_TERM,
                     commit=INVALID_INDEX,
                 )
                 for node_id in {*self._state.membership.peers, *others}

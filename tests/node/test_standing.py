@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 from raftify.config import Config
+from raftify.core.config import RaftConfig
 from raftify.core.types import Message
 from raftify.node.standing import Standing
 from raftify.peers import Membership, Peers
+from raftify.testing.simulation import SimulatedCluster, simulate
+from raftify.testing.storm.store import Store
 
 
 class Outbox:
@@ -50,3 +54,22 @@ def test_refusals_are_answered_once_a_tick() -> None:
     assert sorted(message.to for message in outbox.sent) == [1, 2, 3]
     standing.on_tick()
     assert len(outbox.sent) == 3
+
+
+def test_who_cannot_be_reached_by_a_leader_that_works_does_not_unseat_it() -> None:
+    """Without pre-votes its term runs ahead, and its campaigns are ignored. It asks others who
+    leads; its word to the leader had its own term, and unseated it again and again."""
+
+    async def scenario(cluster: SimulatedCluster) -> None:
+        await cluster.start(3)
+        leader = await cluster.leader()
+        deaf = next(node for node in cluster.nodes.values() if node is not leader)
+        term = leader.runtime.state.term
+        cluster.network.cut(leader.name, deaf.name)
+        await asyncio.sleep(60)
+        assert deaf.runtime.state.term > term + 3
+        assert leader.runtime.state.is_leader
+        assert leader.runtime.state.term == term
+
+    config = Config(raft_config=RaftConfig(pre_vote=False))
+    simulate(scenario, machine=Store, config=config, timeout=120)
