@@ -177,6 +177,17 @@ class TestBreaks:
         await machines.start(1, port=one.port)
         assert await remote.propose(b"3", timeout=5) == b"re:3"
 
+    async def test_a_node_that_stops_did_not_get_what_was_not_sent(
+        self, one: Running, remote: RemoteNode
+    ) -> None:
+        """It refused the stream with its NodeStopped, after which the outcome counted as open."""
+        servicer = one.transport._servicer
+        assert servicer is not None
+        servicer._closing = True
+        with pytest.raises(PeerUnreachable, match=r"broke before this one was sent .*stopping"):
+            await remote.propose(b"x", timeout=5)
+        assert one.node.timeouts == []
+
     async def test_closing_fails_what_is_open(self, one: Running) -> None:
         held, news = hold(one)
         remote = connect(one.address, Config())
