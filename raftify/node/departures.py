@@ -11,7 +11,7 @@ from raftify.config import Config
 from raftify.core.raw_node import RawNode
 from raftify.core.types import ConfChangeSingle, ConfChangeType, ConfChangeV2
 from raftify.errors import DeadlineExceeded, LeadershipLost, NodeStopped, RaftifyError
-from raftify.node.config_changes import prepare, voters_after
+from raftify.node.config_changes import prepare, voters_after, was_removed
 from raftify.node.inbox import Inbox
 from raftify.node.leader_calls import LeaderCalls
 from raftify.node.local_state import LocalState
@@ -119,18 +119,18 @@ class Departures:
             with suppress(NodeStopped):
                 self._inbox.put_call(self._raw.ping)
         if self._can_not_say(led_to):
-            removed = {*_removed_by(change), *(before.member_ids() - led_to.member_ids())}
+            gone = gone_for_good(change, before, led_to)
             left = max(deadline - loop.time(), 0)
-            await self._ask_successor(removed, timeout=left, force=force)
+            await self._ask_successor(gone, timeout=left, force=force)
 
-    async def _ask_successor(self, removed: set[int], *, timeout: float, force: bool) -> None:
+    async def _ask_successor(self, gone: set[int], *, timeout: float, force: bool) -> None:
         """Have whoever leads now wait in the place of this node.
 
         It is asked for what cannot change anything, and waits all the same: to remove who is no
         member any more, nor ever again; or, if nobody was removed, to leave a joint configuration.
         The change itself may have been taken back meanwhile, and must not be made a second time.
         """
-        singles = (ConfChangeSingle(ConfChangeType.REMOVE_NODE, i) for i in sorted(removed))
+        singles = (ConfChangeSingle(ConfChangeType.REMOVE_NODE, i) for i in sorted(gone))
         again = ConfChangeV2(changes=tuple(singles))
         try:
             await self._leader.call(
@@ -172,8 +172,14 @@ class Departures:
         return not (state.is_leader or state.told_of_removal or not led_to.is_member(state.node_id))
 
 
-def _removed_by(change: ConfChangeV2) -> list[int]:
-    return [s.node_id for s in change.changes if s.change_type is ConfChangeType.REMOVE_NODE]
+def gone_for_good(change: ConfChangeV2, before: Membership, led_to: Membership) -> set[int]:
+    """Return whom `change`, or what came before it, has removed: used up, none of them comes back.
+
+    A change may also "remove" an id that nobody has had yet; who gets that may be a member soon.
+    """
+    named = {s.node_id for s in change.changes if s.change_type is ConfChangeType.REMOVE_NODE}
+    missing = named | (before.member_ids() - led_to.member_ids())
+    return {node_id for node_id in missing if was_removed(node_id, led_to)}
 
 
 def _takes_away(change: ConfChangeV2) -> bool:
