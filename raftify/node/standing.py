@@ -14,7 +14,7 @@ from raftify.errors import RaftifyError
 from raftify.node.config_changes import was_removed
 from raftify.node.leader_calls import LeaderCalls
 from raftify.node.local_state import LocalState
-from raftify.peers import Peer
+from raftify.peers import ClusterView, Peer
 from raftify.transport.interface import Transport
 
 #: Looks without a leader, an election timeout each, after which the others are asked for it.
@@ -136,10 +136,17 @@ class Standing:
                 continue
             finally:
                 await remote.close()
-            if view.leader_id not in (INVALID_ID, state.node_id) and view.leader_address:
-                self._heard(view.leader_id, view.leader_address)
+            address = self._address_of_the_leader(view)
+            if view.leader_id not in (INVALID_ID, state.node_id) and address:
+                self._heard(view.leader_id, address)
                 # It may have joined since: then it is no member as far as this node knows.
                 self.call_everybody(view.leader_id)
+
+    def _address_of_the_leader(self, view: ClusterView) -> str:
+        """Return where it is by the newer membership: who was asked may lag behind this node."""
+        own = self._state.membership
+        known_here = own.address_of(view.leader_id) if view.membership.index < own.index else ""
+        return known_here or view.leader_address
 
     async def _find_the_leader(self) -> None:
         try:

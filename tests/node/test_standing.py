@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from raftify.config import Config
 from raftify.core.config import RaftConfig
 from raftify.core.types import Message
 from raftify.node.standing import Standing
-from raftify.peers import Membership, Peers
+from raftify.peers import ClusterView, Membership, Peer, Peers
 from raftify.testing.simulation import SimulatedCluster, simulate
 from raftify.testing.storm.store import Store
 
@@ -54,6 +56,32 @@ def test_refusals_are_answered_once_a_tick() -> None:
     assert sorted(message.to for message in outbox.sent) == [1, 2, 3]
     standing.on_tick()
     assert len(outbox.sent) == 3
+
+
+@pytest.mark.parametrize(("index", "address"), [(1, "new:2"), (2, "new:2"), (3, "newer:2")])
+async def test_who_lags_does_not_know_better_where_the_leader_is(index: int, address: str) -> None:
+    """What it said went before the newer membership of who asked, and the leader was called where
+    it was no more."""
+    standing, heard = make_standing(Outbox()), dict[int, str]()
+    state: Any = standing._state
+    old = state.membership
+    state.membership = old.with_addresses([Peer(2, "new:2")], index=2)
+    moves = {1: "b:1", 2: "new:2", 3: "newer:2"}
+    theirs = old.with_addresses([Peer(2, moves[index])], index=index)
+    view = ClusterView(3, "c", leader_id=2, leader_address=moves[index], membership=theirs)
+
+    class Remote:
+        async def get_peers(self, *, timeout: float) -> ClusterView:
+            return view
+
+        async def close(self) -> None:
+            pass
+
+    transport: Any = standing._transport
+    transport.connect = lambda _address, to_id: Remote()
+    standing._heard = heard.__setitem__
+    await standing._ask_for_the_leader()
+    assert heard == {2: address}
 
 
 def test_who_cannot_be_reached_by_a_leader_that_works_does_not_unseat_it() -> None:
