@@ -112,10 +112,12 @@ def poll(core: RaftCore, from_: int, *, granted: bool) -> VoteResult:
 
 def _goes_first(core: RaftCore, message: Message) -> bool:
     """Say whether this node rather stands for election itself: it has the higher priority, and can
-    be elected wherever the sender can, as both logs end alike."""
+    be elected wherever the sender can, as both logs end alike. Whom the leader has chosen goes
+    before it."""
     log = core.raft_log
     return (
         core.priority > message.priority
+        and message.context != CAMPAIGN_TRANSFER
         and core.promotable
         and (message.log_term, message.index) == (log.last_term(), log.last_index())
     )

@@ -156,6 +156,7 @@ class Assembly(Generic[Machine_co]):
             heard=self.whereabouts.heard,
             is_forgotten=lambda: is_forgotten(self._raw.raft),
             config=self.config,
+            background=self.background,
             logger=self.logger,
         )
 

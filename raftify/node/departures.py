@@ -126,8 +126,9 @@ class Departures:
     async def _ask_successor(self, gone: set[int], *, timeout: float, force: bool) -> None:
         """Have whoever leads now wait in the place of this node.
 
-        It is asked for what cannot change anything, and waits all the same: to remove who is no
-        member any more, nor ever again; or, if nobody was removed, to leave a joint configuration.
+        It is asked for what changes nothing, and waits all the same: to remove who is no member any
+        more, nor ever again; or, if nobody was removed, to leave a joint configuration, of which
+        there is none unless somebody has entered another one in this moment.
         The change itself may have been taken back meanwhile, and must not be made a second time.
         """
         singles = (ConfChangeSingle(ConfChangeType.REMOVE_NODE, i) for i in sorted(gone))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Final
 
 from raftify.config import Config
 from raftify.core.raft_core import RaftCore
 from raftify.core.types import INVALID_ID, INVALID_INDEX, Message, MessageType
 from raftify.errors import RaftifyError
+from raftify.node.background import Background
 from raftify.node.config_changes import was_removed
 from raftify.node.leader_calls import LeaderCalls
 from raftify.node.local_state import LocalState
@@ -40,6 +41,7 @@ class Standing:
         heard: Callable[[int, str], None],
         is_forgotten: Callable[[], bool],
         config: Config,
+        background: Background,
         logger: logging.Logger,
     ) -> None:
         self._state = state
@@ -50,6 +52,7 @@ class Standing:
         self._every_ticks = config.raft_config.election_tick
         self._timeout = config.conf_change_request_timeout
         self._request_timeout = config.request_timeout
+        self._background = background
         self._logger = logger
         self._ticks = 0
         self._knocked = False
@@ -72,7 +75,7 @@ class Standing:
             if was_removed(state.node_id, state.membership):
                 self._knock()
         elif own.address != state.address and self._announcing is None:
-            self._announcing = asyncio.create_task(self._announce(own.address))
+            self._begin(self._announce(own.address), "tell where it is")
         forgotten = self._is_forgotten()
         if own is not None and forgotten:
             # Who campaigns is heard. A learner says nothing by itself; it may have been removed
@@ -82,7 +85,11 @@ class Standing:
         if own is not None and self._alone_for >= _LOOKS_ALONE and self._announcing is None:
             # Whoever leads may have joined while this node was away, and call it where it is not.
             self._alone_for = 0
-            self._announcing = asyncio.create_task(self._find_the_leader())
+            self._begin(self._find_the_leader(), "find the leader")
+
+    def _begin(self, work: Coroutine[None, None, None], what: str) -> None:
+        self._announcing = asyncio.create_task(work)
+        self._background.keep(self._announcing, what)
 
     async def close(self) -> None:
         """End what is under way."""
@@ -125,22 +132,22 @@ class Standing:
     async def _ask_for_the_leader(self) -> None:
         """Ask the other members who leads, and where, and call there: it may have moved or joined
         while this node was away, and call this one where it is not. It hears then where it is."""
-        state = self._state
-        for node_id, peer in state.membership.peers.items():
-            if node_id == state.node_id:
-                continue
-            remote = self._transport.connect(peer.address, to_id=node_id)
-            try:
-                view = await remote.get_peers(timeout=self._request_timeout)
-            except RaftifyError:
-                continue
-            finally:
-                await remote.close()
-            address = self._address_of_the_leader(view)
-            if view.leader_id not in (INVALID_ID, state.node_id) and address:
-                self._heard(view.leader_id, address)
-                # It may have joined since: then it is no member as far as this node knows.
-                self.call_everybody(view.leader_id)
+        peers, own = self._state.membership.peers, self._state.node_id
+        await asyncio.gather(*(self._ask(peer) for peer in peers.values() if peer.node_id != own))
+
+    async def _ask(self, peer: Peer) -> None:
+        remote = self._transport.connect(peer.address, to_id=peer.node_id)
+        try:
+            view = await remote.get_peers(timeout=self._request_timeout)
+        except RaftifyError:
+            return
+        finally:
+            await remote.close()
+        address = self._address_of_the_leader(view)
+        if view.leader_id not in (INVALID_ID, self._state.node_id) and address:
+            self._heard(view.leader_id, address)
+            # It may have joined since: then it is no member as far as this node knows.
+            self.call_everybody(view.leader_id)
 
     def _address_of_the_leader(self, view: ClusterView) -> str:
         """Return where it is by the newer membership: who was asked may lag behind this node."""

@@ -206,3 +206,13 @@ def test_batches_are_not_passed_on() -> None:
     with pytest.raises(NotLeader) as caught:
         raw.propose_batch([])
     assert caught.value.leader_id == 2
+
+
+def test_a_leader_of_higher_priority_hands_its_office_over_where_its_vote_is_needed() -> None:
+    """Both logs end alike then, and it refused the vote to whom it had chosen itself."""
+    network = Network.of([1, 2])
+    network[1].raw.set_priority(2)
+    network.elect(1)
+    network[1].raw.transfer_leader(2)
+    network.settle()
+    assert network.leaders() == [2]

@@ -13,6 +13,7 @@ import pytest
 from raftify.config import Config
 from raftify.core.config import RaftConfig
 from raftify.core.types import Message
+from raftify.node.background import Background
 from raftify.node.standing import Standing
 from raftify.peers import ClusterView, Membership, Peer, Peers
 from raftify.testing.simulation import SimulatedCluster, simulate
@@ -41,6 +42,7 @@ def make_standing(outbox: Outbox) -> Standing:
         heard=lambda _id, _address: None,
         is_forgotten=lambda: False,
         config=Config(),
+        background=Background(1, logging.getLogger("test")),
         logger=logging.getLogger("test"),
     )
 

@@ -195,6 +195,7 @@ class Storm:
         cluster = scene.cluster
         try:
             async with asyncio.timeout(RECOVERY):
+                await asyncio.sleep(_AT_ONCE)
                 await self._everybody_is_where_he_belongs(scene)
                 await cluster.converge(RECOVERY)
         except TimeoutError:
