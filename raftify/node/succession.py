@@ -56,8 +56,8 @@ class Succession:
         """Let the voter lead that has most of the log, of those in `among`, if this node leads and
         one is there: nobody has to wait for an election once this node is gone.
 
-        Tries once, for at most `timeout` seconds and no longer than the core does. Returns whether
-        it led to anything or not.
+        Tries once, for at most `timeout` seconds and no longer than the core does. It raises
+        nothing, whatever became of it.
         """
         if not self._state.is_leader:
             return

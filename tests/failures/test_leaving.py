@@ -57,11 +57,11 @@ async def test_a_follower_left_by_its_leader_is_not_stranded(cluster: SimulatedC
         await leader.outcome()
 
 
-@simulated(2)
-async def test_a_leader_that_leaves_stays_until_the_other_knows(cluster: SimulatedCluster) -> None:
-    """Of two, the leader commits its own removal, and was gone at once: the other lost what it had
-    heard of that in a crash, and needed the vote of the one that had left for ever.
-    """
+async def half_left(
+    cluster: SimulatedCluster,
+) -> tuple[SimulatedNode, SimulatedNode, asyncio.Task[None]]:
+    """Have the leader of two leave, and commit that; the other has the entry, does not know that it
+    is committed, and crashes. Return the leader, the other, and what leaves."""
     leader, other = await cluster.leader(), await follower(cluster)
     nobody_takes_over(leader)
     index = other.runtime.storage.last_index() + 1
@@ -70,6 +70,15 @@ async def test_a_leader_that_leaves_stays_until_the_other_knows(cluster: Simulat
     cluster.network.cut(leader.name, other.name)
     await cluster.until(lambda: not membership(leader).is_member(leader.id), 10)
     other.crash()
+    return leader, other, leaving
+
+
+@simulated(2)
+async def test_a_leader_that_leaves_stays_until_the_other_knows(cluster: SimulatedCluster) -> None:
+    """Of two, the leader commits its own removal, and was gone at once: the other lost what it had
+    heard of that in a crash, and needed the vote of the one that had left for ever.
+    """
+    leader, other, leaving = await half_left(cluster)
     other.start()
     cluster.network.heal()
     await leaving
@@ -80,14 +89,7 @@ async def test_a_leader_that_leaves_stays_until_the_other_knows(cluster: Simulat
 
 @simulated(2)
 async def test_who_leaves_and_is_not_told_goes_on_until_it_is(cluster: SimulatedCluster) -> None:
-    leader, other = await cluster.leader(), await follower(cluster)
-    nobody_takes_over(leader)
-    index = other.runtime.storage.last_index() + 1
-    leaving = asyncio.create_task(leader.raft.leave(timeout=20))
-    await cluster.until(lambda: other.runtime.storage.last_index() >= index, 10)
-    cluster.network.cut(leader.name, other.name)
-    await cluster.until(lambda: not membership(leader).is_member(leader.id), 10)
-    other.crash()
+    leader, other, leaving = await half_left(cluster)
     with pytest.raises(DeadlineExceeded, match="may still need its vote: let it run"):
         await leaving
     assert leader.running

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -111,3 +112,14 @@ def executed(
         else:
             operations.append(ok(str(client), asked, answer, called, returned))
     return History(operations)
+
+
+def spoiled(random: Random, model: Model[Any]) -> list[Operation]:
+    """Return what clients saw of a correct object; up to two answers may be other ones."""
+    operations = list(executed(random, model, size=6, clients=4, parts=1, unknowns=0.35))
+    for _ in range(random.randrange(3)):
+        at = random.randrange(len(operations))
+        if operations[at].outcome is Outcome.OK:
+            answer = random.choice([None, True, False, *range(6)])
+            operations[at] = replace(operations[at], output=answer)
+    return operations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -22,7 +21,17 @@ from raftify.testing.history import (
     Undecided,
     check,
 )
-from tests.testing.histories import KV, QUEUE, brute_force, executed, failed, fits, ok, unknown
+from tests.testing.histories import (
+    KV,
+    QUEUE,
+    brute_force,
+    executed,
+    failed,
+    fits,
+    ok,
+    spoiled,
+    unknown,
+)
 
 GOOD: dict[str, list[Operation]] = {
     "nothing": [],
@@ -244,12 +253,7 @@ def test_what_a_correct_object_shows_is_accepted(
 def test_small_histories_are_judged_as_by_brute_force(model: Model[Any], seed: int) -> None:
     """After one or two answers were changed, some are still linearizable and most are not."""
     random = Random(seed)
-    operations = list(executed(random, model, size=6, clients=4, parts=1, unknowns=0.35))
-    for _ in range(random.randrange(3)):
-        at = random.randrange(len(operations))
-        if operations[at].outcome is Outcome.OK:
-            answer = random.choice([None, True, False, *range(6)])
-            operations[at] = replace(operations[at], output=answer)
+    operations = spoiled(random, model)
     expected = Answer.LINEARIZABLE if brute_force(operations, model) else Answer.VIOLATED
     assert check(operations, model).answer is expected
 

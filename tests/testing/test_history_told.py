@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 from raftify.testing.history import Answer, Model, Operation, Outcome, check
 from raftify.testing.history.budget import Budget
 from raftify.testing.history.told_order import ToldOrder
-from tests.testing.histories import KV, QUEUE, brute_force, executed, fits, ok, unknown
+from tests.testing.histories import KV, QUEUE, brute_force, fits, ok, spoiled, unknown
 
 
 def explanation(
@@ -42,17 +41,6 @@ def can_be_filled_up(
         else:
             return True
     return False
-
-
-def spoiled(random: Random, model: Model[Any]) -> list[Operation]:
-    """Return what clients saw of a correct object; up to two answers may be other ones."""
-    operations = list(executed(random, model, size=6, clients=4, parts=1, unknowns=0.35))
-    for _ in range(random.randrange(3)):
-        at = random.randrange(len(operations))
-        if operations[at].outcome is Outcome.OK:
-            answer = random.choice([None, True, False, *range(6)])
-            operations[at] = replace(operations[at], output=answer)
-    return operations
 
 
 def drawn(random: Random, operations: Sequence[Operation]) -> list[Operation]:
