@@ -26,6 +26,7 @@ from raftify.core.types import (
 from raftify.errors import StorageError
 from raftify.testing.invariants import (
     ALL,
+    CommitsInOwnTerm,
     CommittedNeverChanges,
     ConfigurationFollowsLog,
     ConfigurationsOverlap,
@@ -339,6 +340,32 @@ def a_process_comes_back_with_another_entry(invariant: Invariant) -> None:
     node = FakeNode(1).append(at(2, 2)).commit(2)
     invariant.on_step(node)
     invariant.on_step(node.restart().append(at(2, 3)).commit(2))
+
+
+@right(CommitsInOwnTerm)
+def older_entries_commit_along_with_one_of_the_own_term(invariant: Invariant) -> None:
+    """The way of the paper's figure 8 (e); and a follower commits whatever its leader says."""
+    leader = FakeNode(1).append(at(2, 2), at(3, 2)).lead(4)
+    invariant.on_step(leader.append(at(4, 4)))
+    invariant.on_step(leader.commit(4))
+    follower = FakeNode(2).append(at(2, 2), at(3, 2), at(4, 4)).follow(4)
+    invariant.on_step(follower)
+    invariant.on_step(follower.commit(3))
+
+
+@right(CommitsInOwnTerm)
+def a_commit_that_was_known_when_it_was_elected(invariant: Invariant) -> None:
+    node = FakeNode(1).append(at(2, 2), at(3, 2)).follow(2)
+    invariant.on_step(node)
+    invariant.on_step(node.commit(3).lead(4).append(at(4, 4)))
+
+
+@wrong(CommitsInOwnTerm, "leader of term 4, committed up to entry 2, which is of term 2")
+def an_entry_of_an_older_term_commits_by_counting(invariant: Invariant) -> None:
+    """The paper's figure 8 (c), before the crash that makes it (d)."""
+    leader = FakeNode(1).append(at(2, 2)).lead(4)
+    invariant.on_step(leader.append(at(3, 4)))
+    invariant.on_step(leader.commit(2))
 
 
 @right(DurableOnQuorum)

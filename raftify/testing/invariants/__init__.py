@@ -4,6 +4,7 @@
 """
 
 from raftify.testing.invariants.base import Invariant, LogInvariant
+from raftify.testing.invariants.commits_in_own_term import CommitsInOwnTerm
 from raftify.testing.invariants.committed_never_changes import CommittedNeverChanges
 from raftify.testing.invariants.configuration_follows_log import ConfigurationFollowsLog
 from raftify.testing.invariants.configurations_overlap import ConfigurationsOverlap
@@ -29,6 +30,7 @@ from raftify.testing.invariants.together import ALL, Invariants
 
 __all__ = [
     "ALL",
+    "CommitsInOwnTerm",
     "CommittedNeverChanges",
     "ConfigurationFollowsLog",
     "ConfigurationsOverlap",

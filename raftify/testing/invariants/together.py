@@ -9,6 +9,7 @@ from raftify.core.types import Entry, Message
 from raftify.errors import StorageError
 from raftify.testing.invariants.base import Invariant, LogInvariant
 from raftify.testing.invariants.changes import Changes
+from raftify.testing.invariants.commits_in_own_term import CommitsInOwnTerm
 from raftify.testing.invariants.committed_never_changes import CommittedNeverChanges
 from raftify.testing.invariants.configuration_follows_log import ConfigurationFollowsLog
 from raftify.testing.invariants.configurations_overlap import ConfigurationsOverlap
@@ -40,6 +41,7 @@ ALL: Final[tuple[type[Invariant], ...]] = (
     CutOnlyAtConflict,
     LeaderCompleteness,
     CommittedNeverChanges,
+    CommitsInOwnTerm,
     DurableOnQuorum,
     StateMachineSafety,
     DeterministicResults,
