@@ -59,6 +59,8 @@ def payload(data: object, what: str = "a proposal") -> bytes:
     Raises:
         ConfigError: `data` has none.
     """
+    if type(data) is bytes:
+        return data
     encoded: object = data.encode() if isinstance(data, AbstractLogEntry) else data
     if isinstance(encoded, bytes | bytearray | memoryview):
         return bytes(encoded)
