@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from raftify.core.types import Role
 from raftify.testing.invariants.base import LogInvariant
-from raftify.testing.invariants.watch import Step, Watch
+from raftify.testing.invariants.watch import Step
 from raftify.testing.simulation.observer import NodeView
 
 
@@ -17,27 +16,18 @@ class CommitsInOwnTerm(LogInvariant):
 
     cites = "Raft paper §5.4.2"
 
-    def __init__(self, watch: Watch | None = None) -> None:
-        super().__init__(watch)
-        #: The term that a node led in when it was seen last: what it commits while it becomes the
-        #: leader it may know from another one.
-        self._led: dict[int, int] = {}
-
     def on_log(self, node: NodeView, step: Step) -> None:
-        """Look at the last entry that a leader's step committed."""
-        core = node.raft
-        leads = core is not None and core.role is Role.LEADER
-        term = 0 if core is None else core.term
+        """Look at the last entry that a leader's step committed.
+
+        What a node commits while it becomes the leader, it may know from another one.
+        """
+        term = step.log.term(step.committed)
         if (
-            leads
-            and not step.started
-            and self._led.get(node.id) == term
+            step.leader_of
             and step.committed > step.committed_before
-            and step.log.term(step.committed) not in (None, term)
+            and term not in (None, step.leader_of)
         ):
             self.fail(
-                f"node {node.id}, leader of term {term}, committed up to entry {step.committed}, "
-                f"which is of term {step.log.term(step.committed)}"
+                f"node {node.id}, leader of term {step.leader_of}, committed up to entry "
+                f"{step.committed}, which is of term {term}"
             )
-        # A leader appends an entry as its first act, so that it is seen here in each of its terms.
-        self._led[node.id] = term if leads else 0

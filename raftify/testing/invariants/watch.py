@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from raftify.core.raft_core import RaftCore
 from raftify.core.raft_log import RaftLog
-from raftify.core.types import Entry
+from raftify.core.types import Entry, Role
 from raftify.errors import Compacted, RaftifyError, Unavailable
 from raftify.testing.invariants.committed import CommittedLog
 from raftify.testing.simulation.observer import NodeView
@@ -31,6 +31,8 @@ class Known:
     before_term: int = 0
     committed: int = 0
     offset: int = 0
+    #: The term that its node led in; 0 if it did not lead.
+    led: int = 0
 
     @property
     def last(self) -> int:
@@ -64,6 +66,7 @@ class Step:
 
     `changed` entries begin at `first_changed` and reach to the end of the log; `replaced` says that
     others had been there. The entries `(committed_before, committed]` were committed by this step.
+    `leader_of` is the term of a node that led in it before the step and after it; otherwise 0.
     """
 
     log: Known
@@ -72,6 +75,7 @@ class Step:
     started: bool
     committed_before: int
     committed: int
+    leader_of: int
 
 
 class Watch:
@@ -100,7 +104,12 @@ class Watch:
         old_last = known.last
         first_changed = known.first if started else _update(known, log)
         replaced = not started and first_changed <= min(old_last, known.last + 1)
-        step = Step(known, first_changed, replaced, started, known.committed, log.committed)
+        # A leader appends an entry as its first act, so that it is seen here in each of its terms.
+        leads = core.term if core.role is Role.LEADER else 0
+        leader_of, known.led = (leads if leads == known.led else 0), leads
+        step = Step(
+            known, first_changed, replaced, started, known.committed, log.committed, leader_of
+        )
         self.committed.record(core, step.committed_before, known)
         known.committed = log.committed
         return step
