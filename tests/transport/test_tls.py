@@ -68,6 +68,20 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("stranger"))
 
 
+@pytest.fixture
+async def one(machines: Machines, authority: Authority) -> Running:
+    """A node of the cluster, with a certificate that names no node."""
+    return await machines.start(1, config=Config(tls=authority.tls("node")))
+
+
+@pytest.fixture(scope="module")
+def both(authority: Authority, stranger: Authority) -> Path:
+    """What to trust, of a stranger who trusts the cluster, which does not trust the stranger."""
+    certificates = stranger.directory / "both.pem"
+    certificates.write_bytes(stranger.ca_cert.read_bytes() + authority.ca_cert.read_bytes())
+    return certificates
+
+
 def named(authority: Authority, node_id: int, **settings: Any) -> TlsConfig:
     """Return the settings of a node whose certificate names it."""
     name = f"node-{node_id}.raft"
@@ -121,12 +135,11 @@ class TestPeers:
 
     async def test_a_node_of_another_authority_gets_nothing_through_and_says_why(
         self,
+        one: Running,
         machines: Machines,
-        authority: Authority,
         stranger: Authority,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        one = await machines.start(1, config=Config(tls=authority.tls("node")))
         two = await machines.start(2, config=Config(tls=stranger.tls("node")))
         with caplog.at_level(logging.WARNING, LOGGER.name):
             await told_of(two, one)
@@ -136,16 +149,13 @@ class TestPeers:
 
     async def test_a_peer_that_does_not_take_our_certificate_is_no_peer_that_is_down(
         self,
+        one: Running,
         machines: Machines,
-        authority: Authority,
         stranger: Authority,
+        both: Path,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        # It trusts the cluster, and the cluster does not trust it.
-        mixed = stranger.directory / "both.pem"
-        mixed.write_bytes(stranger.ca_cert.read_bytes() + authority.ca_cert.read_bytes())
-        one = await machines.start(1, config=Config(tls=authority.tls("node")))
-        two = await machines.start(2, config=Config(tls=stranger.tls("node", ca_cert=mixed)))
+        two = await machines.start(2, config=Config(tls=stranger.tls("node", ca_cert=both)))
         with caplog.at_level(logging.WARNING, LOGGER.name):
             await told_of(two, one)
         assert "no trusted connection to node 1" in caplog.text
@@ -154,12 +164,11 @@ class TestPeers:
 
     async def test_a_complaint_of_tls_is_made_once_a_minute(
         self,
+        one: Running,
         machines: Machines,
-        authority: Authority,
         stranger: Authority,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        one = await machines.start(1, config=Config(tls=authority.tls("node")))
         two = await machines.start(2, config=Config(tls=stranger.tls("node")))
         with caplog.at_level(logging.INFO, LOGGER.name):
             await told_of(two, one, times=4)
@@ -176,15 +185,11 @@ async def told_of(sender: Running, receiver: Running, *, times: int = 1) -> None
 
 class TestClients:
     async def test_a_certificate_of_the_cluster_is_taken(
-        self, machines: Machines, authority: Authority
+        self, one: Running, authority: Authority
     ) -> None:
-        one = await machines.start(1, config=Config(tls=authority.tls("node")))
         assert await ask(one.address, authority.tls("client", "client")) == 77
 
-    async def test_without_tls_nobody_is_answered(
-        self, machines: Machines, authority: Authority
-    ) -> None:
-        one = await machines.start(1, config=Config(tls=authority.tls("node")))
+    async def test_without_tls_nobody_is_answered(self, one: Running) -> None:
         error = await refused(one.address, None)
         assert isinstance(error, PeerUnreachable)
         assert "takes only TLS: set tls" in str(error)
@@ -199,9 +204,8 @@ class TestClients:
         assert one.node.calls == []
 
     async def test_who_shows_no_certificate_is_refused(
-        self, machines: Machines, authority: Authority
+        self, one: Running, authority: Authority
     ) -> None:
-        one = await machines.start(1, config=Config(tls=authority.tls("node")))
         bare = TlsConfig(ca_cert=authority.ca_cert, require_client_cert=False)
         error = await refused(one.address, bare)
         assert isinstance(error, PeerUnreachable)
@@ -217,12 +221,9 @@ class TestClients:
         assert await ask(one.address, bare) == 77
 
     async def test_a_certificate_of_another_authority_is_refused(
-        self, machines: Machines, authority: Authority, stranger: Authority
+        self, one: Running, stranger: Authority, both: Path
     ) -> None:
-        one = await machines.start(1, config=Config(tls=authority.tls("node")))
-        mixed = stranger.directory / "both.pem"
-        mixed.write_bytes(stranger.ca_cert.read_bytes() + authority.ca_cert.read_bytes())
-        error = await refused(one.address, stranger.tls("client", "client", ca_cert=mixed))
+        error = await refused(one.address, stranger.tls("client", "client", ca_cert=both))
         assert "a node does so that does not take our certificate" in str(error)
         assert one.node.calls == []
 
