@@ -24,8 +24,10 @@ from raftify.core.types import (
     Role,
 )
 from raftify.errors import StorageError
+from raftify.peers import Membership
 from raftify.testing.invariants import (
     ALL,
+    AdmitsWhatIsDurable,
     CommitsInOwnTerm,
     CommittedNeverChanges,
     ConfigurationFollowsLog,
@@ -678,6 +680,44 @@ def a_reign_that_could_be_forgotten(invariant: Invariant) -> None:
     node = FakeNode(1).lead(2)
     node.disk.hard_state = HardState(1)
     invariant.on_send(node, Message(MessageType.APPEND, to=3, term=2, index=1))
+
+
+# -- what is known of configurations --------------------------------------------------------
+
+
+def knows_of_a_change(invariant: Invariant, upto: int) -> FakeNode:
+    """Return a node that knows of a commit up to `upto`, and of a change at 3."""
+    node = FakeNode(1)
+    invariant.on_start(node)
+    node.append(at(2, 2), change(3, (ADD, 4)), at(4, 2)).commit(upto)
+    invariant.on_step(node)
+    return node
+
+
+def answer(commit: int, kind: MessageType = MessageType.APPEND_RESPONSE) -> Message:
+    return Message(kind, to=2, term=2, index=4, commit=commit)
+
+
+@right(AdmitsWhatIsDurable)
+def an_answer_of_what_is_durable(invariant: Invariant) -> None:
+    node = knows_of_a_change(invariant, 4)
+    invariant.on_send(node, answer(2))
+    # Who leads, or asks for votes, tells others what to look for: it does not count as known.
+    invariant.on_send(node, answer(4, MessageType.HEARTBEAT))
+    invariant.on_send(node, answer(4, MessageType.REQUEST_VOTE))
+    node.disk.membership = Membership(index=3)
+    invariant.on_send(node, answer(4))
+    invariant.on_send(node, answer(4, MessageType.HEARTBEAT_RESPONSE))
+
+
+@wrong(AdmitsWhatIsDurable, "knows 3 to be committed.* membership of 1, and not that of 3")
+def an_answer_of_a_change_before_its_sync(invariant: Invariant) -> None:
+    invariant.on_send(knows_of_a_change(invariant, 4), answer(3))
+
+
+@wrong(AdmitsWhatIsDurable, "knows 4 to be committed.* membership of 1, and not that of 3")
+def a_heartbeat_answered_before_the_sync_of_a_change(invariant: Invariant) -> None:
+    invariant.on_send(knows_of_a_change(invariant, 4), answer(4, MessageType.HEARTBEAT_RESPONSE))
 
 
 # -- configurations -------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 
 from raftify.core.raft_core import RaftCore
 from raftify.core.types import ConfState, Entry, HardState, Role, Snapshot, SnapshotMetadata
+from raftify.peers import Membership
 from tests.core.network import config, founded, lone
 
 
@@ -16,6 +17,7 @@ class FakeDisk:
 
     hard_state: HardState = field(default_factory=lambda: HardState(1, 0, 1))
     snapshot_index: int = 1
+    membership: Membership = field(default_factory=lambda: Membership(index=1))
     before: tuple[int, int] = (1, 1)
     terms: list[int] = field(default_factory=list)
 

@@ -3,6 +3,7 @@
 `Invariants` is the observer that checks all of them. Each one can also stand alone.
 """
 
+from raftify.testing.invariants.admits_what_is_durable import AdmitsWhatIsDurable
 from raftify.testing.invariants.base import Invariant, LogInvariant
 from raftify.testing.invariants.commits_in_own_term import CommitsInOwnTerm
 from raftify.testing.invariants.committed_never_changes import CommittedNeverChanges
@@ -30,6 +31,7 @@ from raftify.testing.invariants.together import ALL, Invariants
 
 __all__ = [
     "ALL",
+    "AdmitsWhatIsDurable",
     "CommitsInOwnTerm",
     "CommittedNeverChanges",
     "ConfigurationFollowsLog",

@@ -7,6 +7,7 @@ from typing import Final
 
 from raftify.core.types import Entry, Message
 from raftify.errors import StorageError
+from raftify.testing.invariants.admits_what_is_durable import AdmitsWhatIsDurable
 from raftify.testing.invariants.base import Invariant, LogInvariant
 from raftify.testing.invariants.changes import Changes
 from raftify.testing.invariants.commits_in_own_term import CommitsInOwnTerm
@@ -51,6 +52,7 @@ ALL: Final[tuple[type[Invariant], ...]] = (
     MonotonicApplied,
     SyncBeforeSend,
     SyncBeforeApply,
+    AdmitsWhatIsDurable,
     OrderOfIndexes,
     ConfigurationsOverlap,
     OneChangeAtATime,

@@ -6,6 +6,8 @@ from bisect import bisect_right
 
 from raftify.core.types import HardState
 from raftify.errors import RaftifyError
+from raftify.peers import Membership
+from raftify.records import decode_membership
 from raftify.storage import lmdb_schema as schema
 from raftify.storage.log_state import LogState
 from raftify.testing.simulation.disk_tables import Tables
@@ -28,6 +30,8 @@ class DurableLog:
         self._state = LogState()
         self._snapshot_record: bytes | None = None
         self._snapshot_index = 0
+        self._membership_record: bytes | None = None
+        self._membership = Membership()
         # The terms in each run, under its key, and the value that they were read from.
         self._terms: dict[bytes, tuple[bytes, list[int]]] = {}
 
@@ -58,6 +62,19 @@ class DurableLog:
             elif value is not None:
                 self._snapshot_index = decode_snapshot(value).metadata.index
         return self._snapshot_index
+
+    @property
+    def membership(self) -> Membership:
+        """Who was a member, as a node that starts on this disk would know it."""
+        record = self._tables.meta.values.get(schema.MEMBERSHIP_KEY)
+        if record is not self._membership_record:
+            self._membership_record = record
+            value = _value_of(schema.MEMBERSHIP_KEY, record)
+            if record is None:
+                self._membership = Membership()
+            elif value is not None:
+                self._membership = decode_membership(value)
+        return self._membership
 
     def term(self, index: int) -> int | None:
         """Return the term of the entry at `index`; None if it is not there or cannot be read.

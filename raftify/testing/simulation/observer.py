@@ -11,6 +11,7 @@ from typing import Protocol
 
 from raftify.core.raft_core import RaftCore
 from raftify.core.types import Entry, HardState, Message
+from raftify.peers import Membership
 
 
 class InvariantViolation(AssertionError):
@@ -45,6 +46,11 @@ class DurableView(Protocol):
 
     @property
     def snapshot_index(self) -> int: ...
+
+    @property
+    def membership(self) -> Membership:
+        """Return the membership that a node that starts on this disk would know."""
+        ...
 
     def term(self, index: int) -> int | None:
         """Return the term of the entry at `index`; None if it is not there."""

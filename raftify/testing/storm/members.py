@@ -28,6 +28,7 @@ class Operator:
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.random = Random(f"{scene.plan.seed}/operator")
+        self._scraps = Random(f"{scene.plan.seed}/scraps")
 
     async def run(self) -> None:
         """Make changes until the storm is over."""
@@ -159,9 +160,10 @@ class Operator:
         voters = self._voters()
         if len(voters) > 1:
             async with self._asked() as changes:
-                await changes.change_config(
+                led_to = await changes.change_config(
                     add_learners=[self.random.choice(voters)], timeout=_SECONDS
                 )
+            self.scene.departed.demand_known(led_to)
 
     async def _shrink(self) -> None:
         membership = self._membership()
@@ -170,7 +172,9 @@ class Operator:
             node_id = self.random.choice(everybody)
             self._expect_removal({node_id})
             async with self._asked() as changes:
-                await changes.change_config(remove=[node_id], timeout=_SECONDS)
+                led_to = await changes.change_config(remove=[node_id], timeout=_SECONDS)
+            self.scene.departed.demand_known(led_to)
+            self._scrap(node_id)
             await self._demand_removed({node_id})
 
     async def _leave(self) -> None:
@@ -183,6 +187,8 @@ class Operator:
             await node.leave(timeout=_SECONDS)
             # A process that somebody else ended meanwhile may not have left before.
             if (node.last_end, node.incarnation, machine.stops) == (STOP, incarnation, stops):
+                self.scene.departed.demand_told_late(node_id)
+                self._scrap(node_id)
                 await self._demand_removed({node_id})
 
     async def _two_at_once(self) -> None:
@@ -210,13 +216,13 @@ class Operator:
         if not retain:
             # Whoever was asked for the voters may have missed one that a late change made.
             self._expect_removal(set(scene.cluster.nodes) - kept - set(fresh))
+        force = self.random.random() < 0.5
         async with self._asked() as changes:
-            await changes.change_membership(
-                kept | set(fresh),
-                retain=retain,
-                force=self.random.random() < 0.5,
-                timeout=_SECONDS,
+            led_to = await changes.change_membership(
+                kept | set(fresh), retain=retain, force=force, timeout=_SECONDS
             )
+        if not force:
+            scene.departed.demand_known(led_to)
 
     async def _joint(self) -> None:
         """Enter a joint configuration explicitly, stay there for a while, and leave it."""
@@ -246,6 +252,16 @@ class Operator:
         still = ids & leader.runtime.state.membership.member_ids()
         if still:
             self.scene.fail(f"{still} were acknowledged to be removed, but {leader} has them")
+
+    def _scrap(self, node_id: int) -> None:
+        """Let the machine of a node whose removal was acknowledged be gone for good, perhaps: it
+        may be, whatever becomes of the others."""
+        node = self.scene.cluster.nodes.get(node_id)
+        if node is None or self.scene.machine(node).held or self._scraps.random() < 0.5:
+            return
+        self.scene.count("machine of a removed node scrapped")
+        node.crash()
+        del self.scene.cluster.nodes[node_id]
 
     def _expect_removal(self, ids: set[int]) -> None:
         for node_id in ids:

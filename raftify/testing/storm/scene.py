@@ -14,6 +14,7 @@ from raftify.testing.history.recorder import Call, Recorder
 from raftify.testing.invariants import Invariants
 from raftify.testing.simulation.cluster import SimulatedCluster
 from raftify.testing.simulation.node import SimulatedNode
+from raftify.testing.storm.departed import Departed
 from raftify.testing.storm.plan import Plan, draw_config
 from raftify.testing.storm.workload import Workload
 
@@ -97,7 +98,12 @@ class Scene:
     misplaced_until: float = 0.0
     #: What was sent before may be under way until then, over a link that was slow or narrow.
     slow_until: float = 0.0
+    #: Watches over who may go, and who may be told so.
+    departed: Departed = field(init=False)
     _numbers: int = 0
+
+    def __post_init__(self) -> None:
+        self.departed = Departed(self.is_lost)
 
     @property
     def now(self) -> float:
@@ -123,6 +129,10 @@ class Scene:
     def all_machines(self) -> list[Machine]:
         """Return every machine that the cluster knows of."""
         return [self.machine(node) for node in self.cluster.nodes.values()]
+
+    def is_lost(self, node_id: int) -> bool:
+        """Say whether the disk of this node is not, or may not be, what it was."""
+        return any(each.lost for each in self.machines.values() if each.node.id == node_id)
 
     def running(self) -> list[SimulatedNode]:
         """Return the nodes whose processes run."""

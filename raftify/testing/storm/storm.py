@@ -22,6 +22,7 @@ from raftify.testing.storm.archives import Archives
 from raftify.testing.storm.callers import Caller
 from raftify.testing.storm.checks import check_history, check_nodes
 from raftify.testing.storm.disk_faults import DISK_FAULTS
+from raftify.testing.storm.farewell import farewell
 from raftify.testing.storm.founding import found
 from raftify.testing.storm.greeter import Greeter
 from raftify.testing.storm.keeper import Keeper
@@ -131,7 +132,7 @@ class Storm:
         mailbag = Mailbag()
         scene.mail = mailbag.messages
         archives = Archives()
-        cluster.observers += [mailbag, *([archives] if self.plan.archived else [])]
+        cluster.observers += [mailbag, scene.departed, *([archives] if self.plan.archived else [])]
         await found(scene)
         began = cluster.now
         offices = Offices(scene)
@@ -165,6 +166,8 @@ class Storm:
         minding.cancel()
         if self.plan.refounded:
             await refound(scene, members)
+        else:
+            await farewell(scene, Random(f"{self.plan.seed}/farewell"))
         self._note(scene, began, ended)
         for node in cluster.running():
             await node.stop()
