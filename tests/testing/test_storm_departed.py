@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any
 
@@ -15,10 +17,13 @@ from raftify.testing.simulation import InvariantViolation, SimulatedCluster, sim
 from raftify.testing.storm import StormFailed
 from raftify.testing.storm.departed import Departed
 from raftify.testing.storm.farewell import farewell
+from raftify.testing.storm.partings import move_unseen, remove_unheard
 from raftify.testing.storm.plan import draw_plan
 from raftify.testing.storm.scene import Scene
 from raftify.testing.storm.store import Store, StoreWorkload
 from tests.testing.views import FakeNode
+
+Story = Callable[[Scene], Awaitable[None]]
 
 
 def membership(index: int, *voters: int) -> Membership:
@@ -70,12 +75,10 @@ def test_who_was_removed_must_not_end_before_most_know() -> None:
     departed(1, lost=(5,)).on_end(node, "NodeRemoved")
 
 
-def say_goodbye(size: int, seed: int, *, handover: bool = True) -> list[str]:
-    """Let the leader of a calm cluster go as storms do; return what was counted."""
-    counted: list[str] = []
+def live(size: int, seed: int, story: Story) -> None:
+    """Let `story` happen to a calm cluster of `size` voters."""
 
-    async def story(cluster: SimulatedCluster[Store]) -> None:
-        await cluster.start(size)
+    async def scenario(cluster: SimulatedCluster[Store]) -> None:
         recorder = Recorder(lambda: cluster.now)
         scene = Scene(
             plan=draw_plan(seed),
@@ -86,14 +89,26 @@ def say_goodbye(size: int, seed: int, *, handover: bool = True) -> list[str]:
             stale=recorder,
             random=Random(seed),
         )
+        cluster.observers.append(scene.departed)
+        await cluster.start(size)
+        await story(scene)
+
+    simulate(scenario, machine=Store, seed=seed)
+
+
+def say_goodbye(size: int, seed: int, *, handover: bool = True) -> list[str]:
+    """Let the leader of a calm cluster go as storms do; return what was counted."""
+    counted: list[str] = []
+
+    async def story(scene: Scene) -> None:
         if not handover:
-            for node in cluster.nodes.values():
+            for node in scene.running():
                 succession: Any = node.runtime.api.succession
                 succession._voters_there = lambda _=None: {}
         await farewell(scene, Random(seed))
         counted.extend(scene.faults)
 
-    simulate(story, machine=Store, seed=seed)
+    live(size, seed, story)
     return counted
 
 
@@ -108,3 +123,39 @@ def test_a_leader_that_goes_hands_over(size: int) -> None:
 def test_a_leader_that_goes_without_a_word_is_found(seed: int) -> None:
     with pytest.raises(StormFailed, match="while all was well, and nobody led for"):
         say_goodbye(3, seed, handover=False)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_voter_is_removed_while_others_have_not_written_it_down(seed: int) -> None:
+    async def story(scene: Scene) -> None:
+        removing = asyncio.create_task(remove_unheard(scene, Random(seed)))
+        leader = await scene.cluster.leader()
+        await scene.cluster.until(lambda: leader.view.disk.membership.index > 1)
+        voters = leader.view.disk.membership.conf_state.voters
+        assert len(voters) == 2
+        slow = next(scene.cluster.nodes[i] for i in voters if i != leader.id)
+        assert slow.view.disk.membership.index == 1
+        assert not removing.done()
+        await removing
+        assert slow.view.disk.membership.conf_state.voters == voters
+
+    live(3, seed, story)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_voter_moves_while_much_happens_without_it(seed: int) -> None:
+    async def story(scene: Scene) -> None:
+        cluster = scene.cluster
+        places = {node.id: node.address for node in cluster.running()}
+        await move_unseen(scene, Random(seed))
+        leader = await cluster.leader()
+        assert leader.id not in places
+        assert len(cluster.nodes) == len(places)
+        moved = [node for node in cluster.running() if node.address != places.get(node.id)]
+        away = next(node for node in moved if node is not leader)
+        assert not away.runtime.state.membership.is_member(leader.id)
+        await cluster.converge()
+        peers = leader.raft.get_peers()
+        assert peers[away.id].address == away.address
+
+    live(3, seed, story)

@@ -12,7 +12,7 @@ from raftify.core.types import ConfChangeTransition, Role
 from raftify.errors import RaftifyError, Rejected
 from raftify.peers import InitialRole, Membership, Peer, Peers
 from raftify.testing.simulation.node import STOP, SimulatedNode
-from raftify.testing.storm import replacing
+from raftify.testing.storm import partings, replacing
 from raftify.testing.storm.scene import Scene, name_of, patient
 
 #: A cluster grows to no more voters than so many, and has no more machines than so many.
@@ -46,7 +46,7 @@ class Operator:
             self._grow, self._grow, self._add_learner, self._add_one, self._promote, self._promote,
             self._demote, self._shrink, self._shrink, self._leave, self._two_at_once,
             self._two_at_once, self._replace_all, self._joint, self._add_several, self._damage,
-            self._damage,
+            self._damage, self._remove_unheard, self._move_unseen,
         ])  # fmt: skip
 
     async def _one(self, change: Callable[[], Awaitable[None]]) -> None:
@@ -170,7 +170,7 @@ class Operator:
         everybody = sorted(membership.member_ids())
         if len(membership.conf_state.voters) > 1:
             node_id = self.random.choice(everybody)
-            self._expect_removal({node_id})
+            partings.expect_removal(self.scene, {node_id})
             async with self._asked() as changes:
                 led_to = await changes.change_config(remove=[node_id], timeout=_SECONDS)
             self.scene.departed.demand_known(led_to)
@@ -183,7 +183,7 @@ class Operator:
             node_id, incarnation = node.id, node.incarnation
             machine = self.scene.machine(node)
             stops = machine.stops
-            self._expect_removal({node_id})
+            partings.expect_removal(self.scene, {node_id})
             await node.leave(timeout=_SECONDS)
             # A process that somebody else ended meanwhile may not have left before.
             if (node.last_end, node.incarnation, machine.stops) == (STOP, incarnation, stops):
@@ -215,7 +215,7 @@ class Operator:
         retain = self.random.random() < 0.3
         if not retain:
             # Whoever was asked for the voters may have missed one that a late change made.
-            self._expect_removal(set(scene.cluster.nodes) - kept - set(fresh))
+            partings.expect_removal(self.scene, set(scene.cluster.nodes) - kept - set(fresh))
         force = self.random.random() < 0.5
         async with self._asked() as changes:
             led_to = await changes.change_membership(
@@ -254,20 +254,17 @@ class Operator:
             self.scene.fail(f"{still} were acknowledged to be removed, but {leader} has them")
 
     def _scrap(self, node_id: int) -> None:
-        """Let the machine of a node whose removal was acknowledged be gone for good, perhaps: it
-        may be, whatever becomes of the others."""
-        node = self.scene.cluster.nodes.get(node_id)
-        if node is None or self.scene.machine(node).held or self._scraps.random() < 0.5:
-            return
-        self.scene.count("machine of a removed node scrapped")
-        node.crash()
-        del self.scene.cluster.nodes[node_id]
+        if self._scraps.random() < 0.5:
+            partings.scrap(self.scene, node_id)
 
-    def _expect_removal(self, ids: set[int]) -> None:
-        for node_id in ids:
-            node = self.scene.cluster.nodes.get(node_id)
-            if node is not None:
-                self.scene.machine(node).removing = True
+    async def _remove_unheard(self) -> None:
+        await partings.remove_unheard(self.scene, self.random)
+
+    async def _move_unseen(self) -> None:
+        """Let a voter move while it is away, and miss much; the new machine needs a place."""
+        scene = self.scene
+        if len(self._voters()) < MAX_VOTERS and len(scene.cluster.nodes) < MAX_MACHINES:
+            await partings.move_unseen(scene, self.random)
 
     async def _damage(self) -> None:
         """Let a machine lose its disk, if the cluster can do without."""
@@ -305,6 +302,15 @@ class Operator:
             if machine.lost:
                 await replacing.replace(self.scene, machine, self._node(), _SECONDS)
                 return
+
+    async def last(self) -> bool:
+        """Perhaps make one more change once all else is well: nothing that comes behind mends what
+        it leaves behind by accident. Returns whether it did."""
+        random = Random(f"{self.scene.plan.seed}/last change")
+        if random.random() < 0.6:
+            return False
+        await self._one(random.choice([self._remove_unheard, self._move_unseen]))
+        return True
 
     async def finish(self, seconds: float) -> None:
         """Bring the membership to rest once all faults are over: nobody lost, nothing joint."""

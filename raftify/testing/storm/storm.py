@@ -155,6 +155,8 @@ class Storm:
         healed = cluster.now if await mishaps.last() else ended
         heal(scene)
         await operator.finish(RECOVERY)
+        if await operator.last():
+            await operator.finish(RECOVERY)
         members = await self._come_to_rest(scene)
         self.report.recovery = cluster.now - healed
         await offices.demand_at_work(RECOVERY)
