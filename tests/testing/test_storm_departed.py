@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 
+from raftify import leaving
+from raftify.config import Config
+from raftify.core.config import RaftConfig
 from raftify.core.types import ConfState
+from raftify.node import standing
 from raftify.peers import Membership, Peer
 from raftify.testing.history.recorder import Recorder
 from raftify.testing.invariants import Invariants
@@ -21,6 +25,7 @@ from raftify.testing.storm.partings import move_unseen, remove_unheard
 from raftify.testing.storm.plan import draw_plan
 from raftify.testing.storm.scene import Scene
 from raftify.testing.storm.store import Store, StoreWorkload
+from raftify.testing.storm.undisturbed import cut_off_from_the_leader
 from tests.testing.views import FakeNode
 
 Story = Callable[[Scene], Awaitable[None]]
@@ -75,7 +80,7 @@ def test_who_was_removed_must_not_end_before_most_know() -> None:
     departed(1, lost=(5,)).on_end(node, "NodeRemoved")
 
 
-def live(size: int, seed: int, story: Story) -> None:
+def live(size: int, seed: int, story: Story, config: Config | None = None) -> None:
     """Let `story` happen to a calm cluster of `size` voters."""
 
     async def scenario(cluster: SimulatedCluster[Store]) -> None:
@@ -93,7 +98,7 @@ def live(size: int, seed: int, story: Story) -> None:
         await cluster.start(size)
         await story(scene)
 
-    simulate(scenario, machine=Store, seed=seed)
+    simulate(scenario, machine=Store, seed=seed, config=config or Config())
 
 
 def say_goodbye(size: int, seed: int, *, handover: bool = True) -> list[str]:
@@ -125,10 +130,29 @@ def test_a_leader_that_goes_without_a_word_is_found(seed: int) -> None:
         say_goodbye(3, seed, handover=False)
 
 
+async def cut_off(scene: Scene) -> None:
+    await cut_off_from_the_leader(scene, Random(1))
+    assert list(scene.faults) == ["cut off from the leader: a voter without pre_vote"]
+
+
+EAGER = Config(raft_config=RaftConfig(check_quorum=True, pre_vote=False))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_leader_that_works_is_not_disturbed(seed: int) -> None:
+    live(3, seed, cut_off, EAGER)
+
+
+def test_a_word_that_unseats_a_leader_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standing, "_OLDEST_TERM", 1000)
+    with pytest.raises(StormFailed, match="worked and lost its office"):
+        live(3, 0, cut_off, EAGER)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_voter_is_removed_while_others_have_not_written_it_down(seed: int) -> None:
     async def story(scene: Scene) -> None:
-        removing = asyncio.create_task(remove_unheard(scene, Random(seed)))
+        removing = asyncio.create_task(remove_unheard(scene, Random(seed), leaves=False))
         leader = await scene.cluster.leader()
         await scene.cluster.until(lambda: leader.view.disk.membership.index > 1)
         voters = leader.view.disk.membership.conf_state.voters
@@ -140,6 +164,29 @@ def test_a_voter_is_removed_while_others_have_not_written_it_down(seed: int) -> 
         assert slow.view.disk.membership.conf_state.voters == voters
 
     live(3, seed, story)
+
+
+async def leave_unheard(scene: Scene) -> None:
+    """Let a voter of three leave while one does not hear of it, and the leader crashes."""
+    leader = await scene.cluster.leader()
+    await remove_unheard(scene, Random(1), leaves=True)
+    assert not leader.running
+    known = [node.view.disk.membership for node in scene.cluster.nodes.values()]
+    assert [len(each.conf_state.voters) for each in known] == [2, 2, 2]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_voter_leaves_only_once_enough_know(seed: int) -> None:
+    live(3, seed, leave_unheard)
+
+
+def test_a_voter_that_leaves_before_that_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def believe_it(*_: object) -> None:
+        return
+
+    monkeypatch.setattr(leaving, "_be_told", believe_it)
+    with pytest.raises(InvariantViolation, match="ended because it was removed"):
+        live(3, 0, leave_unheard)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -11,7 +11,7 @@ from raftify.client.membership import MembershipChanges
 from raftify.core.types import ConfChangeTransition, Role
 from raftify.errors import RaftifyError, Rejected
 from raftify.peers import InitialRole, Membership, Peer, Peers
-from raftify.testing.simulation.node import STOP, SimulatedNode
+from raftify.testing.simulation.node import SimulatedNode
 from raftify.testing.storm import partings, replacing
 from raftify.testing.storm.scene import Scene, name_of, patient
 
@@ -180,14 +180,8 @@ class Operator:
     async def _leave(self) -> None:
         node = self._node()
         if len(self._voters()) > 1 and not node.paused:
-            node_id, incarnation = node.id, node.incarnation
-            machine = self.scene.machine(node)
-            stops = machine.stops
-            partings.expect_removal(self.scene, {node_id})
-            await node.leave(timeout=_SECONDS)
-            # A process that somebody else ended meanwhile may not have left before.
-            if (node.last_end, node.incarnation, machine.stops) == (STOP, incarnation, stops):
-                self.scene.departed.demand_told_late(node_id)
+            node_id = node.id
+            if await partings.leave(self.scene, node):
                 self._scrap(node_id)
                 await self._demand_removed({node_id})
 
@@ -258,7 +252,8 @@ class Operator:
             partings.scrap(self.scene, node_id)
 
     async def _remove_unheard(self) -> None:
-        await partings.remove_unheard(self.scene, self.random)
+        leaves = self.random.random() < 0.5
+        await partings.remove_unheard(self.scene, self.random, leaves=leaves)
 
     async def _move_unseen(self) -> None:
         """Let a voter move while it is away, and miss much; the new machine needs a place."""

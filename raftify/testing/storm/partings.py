@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from random import Random
 
-from raftify.testing.simulation.node import SimulatedNode
+from raftify.testing.simulation.node import STOP, SimulatedNode
 from raftify.testing.storm.scene import Scene
 
 _SECONDS = 5.0
@@ -31,28 +31,49 @@ def scrap(scene: Scene, node_id: int) -> None:
         del scene.cluster.nodes[node_id]
 
 
-async def remove_unheard(scene: Scene, random: Random) -> None:
+async def leave(scene: Scene, node: SimulatedNode) -> bool:
+    """Let `node` leave the cluster; say whether it did.
+
+    A process that somebody else ended meanwhile may not have left before.
+    """
+    machine, node_id = scene.machine(node), node.id
+    before = (STOP, node.incarnation, machine.stops)
+    expect_removal(scene, {node_id})
+    await node.leave(timeout=_SECONDS)
+    left = (node.last_end, node.incarnation, machine.stops) == before
+    if left:
+        scene.departed.demand_told_late(node_id)
+    return left
+
+
+async def remove_unheard(scene: Scene, random: Random, *, leaves: bool) -> None:
     """Remove a voter while the disks of others hang, as many as the commit can do without: few of
-    those that stay know of it then, and may still need its vote."""
+    those that stay know of it then, and may still need its vote. Or it `leaves` by itself, and the
+    leader crashes before it can say what became of that."""
     leader = scene.a_leader()
     others = _other_voters(scene, leader)
     if leader is None or len(others) < 2:
         return
     random.shuffle(others)
     gone, slow = others[0], others[1 : 1 + len(others) // 2]
-    expect_removal(scene, {gone.id})
+    if leaves and gone.paused:
+        return
     before = [(node, node.incarnation) for node in slow]
     for node in slow:
         node.stall()
-    asked = leader.raft.change_config(remove=[gone.id], timeout=_SECONDS)
-    asking = asyncio.create_task(asked, name="removal")
+    work = leave(scene, gone) if leaves else _remove(scene, leader, gone.id)
+    asking = asyncio.create_task(work, name="removal")
     config = scene.cluster.config_of(leader)
     timeout = config.tick_interval * config.raft_config.election_tick
     await asyncio.wait([asking], timeout=_A_MOMENT + random.uniform(0, 3) * timeout)
+    if leaves:
+        scene.machine(leader).down_until = scene.now + random.uniform(0, 3)
+        leader.crash()
+        await asyncio.wait([asking], timeout=random.uniform(0.1, 1))
     for node, incarnation in before:
         if node.incarnation == incarnation:
             node.unstall()
-    scene.departed.demand_known(await asking)
+    await asking
 
 
 async def move_unseen(scene: Scene, random: Random) -> None:
@@ -72,15 +93,20 @@ async def move_unseen(scene: Scene, random: Random) -> None:
         fresh = await scene.cluster.join(leader)
         await fresh.raft.transfer_leader(fresh.id, timeout=_SECONDS)
         gone = min({leader.id, *(node.id for node in others)} - {away.id})
-        expect_removal(scene, {gone})
-        led_to = await fresh.raft.change_config(remove=[gone], timeout=_SECONDS)
-        scene.departed.demand_known(led_to)
+        await _remove(scene, fresh, gone)
         scrap(scene, gone)
     finally:
         machine.held = False
         if not away.running and scene.everybody_can_be_found():
             scene.count("moved to another address")
             away.start(address=f"{away.name}:{random.randint(7001, 7999)}")
+
+
+async def _remove(scene: Scene, leader: SimulatedNode, node_id: int) -> bool:
+    expect_removal(scene, {node_id})
+    led_to = await leader.raft.change_config(remove=[node_id], timeout=_SECONDS)
+    scene.departed.demand_known(led_to)
+    return True
 
 
 def _other_voters(scene: Scene, leader: SimulatedNode | None) -> list[SimulatedNode]:

@@ -39,6 +39,7 @@ from raftify.testing.storm.requests import REQUESTS, politely
 from raftify.testing.storm.scene import Scene, StormFailed, patient
 from raftify.testing.storm.spectator import Spectator
 from raftify.testing.storm.store import StoreWorkload
+from raftify.testing.storm.undisturbed import cut_off_from_the_leader
 from raftify.testing.storm.witness import Witness
 from raftify.testing.storm.workload import Workload
 
@@ -169,7 +170,9 @@ class Storm:
         if self.plan.refounded:
             await refound(scene, members)
         else:
-            await farewell(scene, Random(f"{self.plan.seed}/farewell"))
+            random = Random(f"{self.plan.seed}/farewell")
+            await cut_off_from_the_leader(scene, random)
+            await farewell(scene, random)
         self._note(scene, began, ended)
         for node in cluster.running():
             await node.stop()
