@@ -10,6 +10,7 @@ import pytest
 
 from raftify.core.confchange_codec import encode_conf_change_v2
 from raftify.core.config import ReadOnlyOption
+from raftify.core.terms import CAMPAIGN_TRANSFER
 from raftify.core.types import (
     ConfChangeSingle,
     ConfChangeTransition,
@@ -49,6 +50,7 @@ from raftify.testing.invariants import (
     OneVoteATerm,
     OnlyMembersLead,
     OrderOfIndexes,
+    RefusesWithReason,
     StateMachineSafety,
     SyncBeforeApply,
     SyncBeforeSend,
@@ -147,6 +149,67 @@ def changes_its_vote_in_memory(invariant: Invariant) -> None:
     for vote in (3, 2):
         node.raft.vote = vote
         invariant.on_step(node)
+
+
+def refuse(
+    invariant: Invariant,
+    index: int,
+    log_term: int,
+    *,
+    own_id: int = 1,
+    context: bytes = b"",
+    vote: int = 0,
+) -> FakeNode:
+    """Have a node refuse its vote in term 3 to node 2, whose log ends so; its own ends at 2 with an
+    entry of term 2. Return it."""
+    node = FakeNode(own_id).append(at(2, 2)).follow(3)
+    node.raft.vote = vote
+    ask = Message(
+        MessageType.REQUEST_VOTE, to=1, from_=2, term=3, index=index, log_term=log_term,
+        context=context,
+    )  # fmt: skip
+    no = Message(MessageType.REQUEST_VOTE_RESPONSE, to=2, from_=1, term=3, reject=True)
+    invariant.on_send(FakeNode(2), ask)
+    invariant.on_send(node, no)
+    return node
+
+
+@right(RefusesWithReason)
+def refusals_that_have_a_reason(invariant: Invariant) -> None:
+    refuse(invariant, 9, 1)
+    refuse(invariant, 2, 2)
+    refuse(invariant, 3, 2, vote=3)
+    # What was asked in another term says nothing of this one.
+    other = Message(MessageType.REQUEST_VOTE_RESPONSE, to=2, from_=1, term=4, reject=True)
+    invariant.on_send(FakeNode(1).follow(4), other)
+
+
+@right(RefusesWithReason)
+def a_refusal_by_who_has_known_the_leader(invariant: Invariant) -> None:
+    node = FakeNode(1).follow(3)
+    node.raft.leader_id = 3
+    invariant.on_step(node)
+    refuse(invariant, 3, 2)
+
+
+@wrong(RefusesWithReason, r"ends at 2 \(term 2\), refused .* node 2, whose log ends at 3 \(term 2")
+def a_longer_log_is_refused(invariant: Invariant) -> None:
+    refuse(invariant, 3, 2)
+
+
+@wrong(RefusesWithReason, r"whose log ends at 1 \(term 3\)")
+def a_shorter_log_of_a_later_term_is_refused(invariant: Invariant) -> None:
+    refuse(invariant, 1, 3)
+
+
+@wrong(RefusesWithReason, "has given it to nobody")
+def whom_the_leader_has_chosen_is_refused(invariant: Invariant) -> None:
+    refuse(invariant, 2, 2, context=CAMPAIGN_TRANSFER)
+
+
+@wrong(RefusesWithReason, "node 4, whose log ends at 2")
+def who_cannot_be_elected_refuses(invariant: Invariant) -> None:
+    refuse(invariant, 2, 2, own_id=4)
 
 
 @right(OnlyMembersLead)

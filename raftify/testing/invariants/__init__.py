@@ -24,6 +24,7 @@ from raftify.testing.invariants.one_change_at_a_time import OneChangeAtATime
 from raftify.testing.invariants.one_vote_a_term import OneVoteATerm
 from raftify.testing.invariants.only_members_lead import OnlyMembersLead
 from raftify.testing.invariants.order_of_indexes import OrderOfIndexes
+from raftify.testing.invariants.refuses_with_reason import RefusesWithReason
 from raftify.testing.invariants.state_machine_safety import StateMachineSafety
 from raftify.testing.invariants.sync_before_apply import SyncBeforeApply
 from raftify.testing.invariants.sync_before_send import SyncBeforeSend
@@ -54,6 +55,7 @@ __all__ = [
     "OneVoteATerm",
     "OnlyMembersLead",
     "OrderOfIndexes",
+    "RefusesWithReason",
     "StateMachineSafety",
     "SyncBeforeApply",
     "SyncBeforeSend",

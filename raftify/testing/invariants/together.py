@@ -29,6 +29,7 @@ from raftify.testing.invariants.one_change_at_a_time import OneChangeAtATime
 from raftify.testing.invariants.one_vote_a_term import OneVoteATerm
 from raftify.testing.invariants.only_members_lead import OnlyMembersLead
 from raftify.testing.invariants.order_of_indexes import OrderOfIndexes
+from raftify.testing.invariants.refuses_with_reason import RefusesWithReason
 from raftify.testing.invariants.state_machine_safety import StateMachineSafety
 from raftify.testing.invariants.sync_before_apply import SyncBeforeApply
 from raftify.testing.invariants.sync_before_send import SyncBeforeSend
@@ -48,6 +49,7 @@ ALL: Final[tuple[type[Invariant], ...]] = (
     DeterministicResults,
     MonotonicTerm,
     OneVoteATerm,
+    RefusesWithReason,
     MonotonicCommit,
     MonotonicApplied,
     SyncBeforeSend,
