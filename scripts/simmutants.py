@@ -50,6 +50,10 @@ CORE_TOO = frozenset(
         "a joint commit needs the incoming half only",
         "a snapshot's configuration is ignored",
         "committed entries are handed out twice",
+        "priority decides against a better log",
+        "priority decides against a shorter log of a later term",
+        "priority decides against whom the leader has chosen",
+        "who cannot be elected insists on its priority",
     }
 )
 HEAD = """\
