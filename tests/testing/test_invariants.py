@@ -185,6 +185,12 @@ def refusals_that_have_a_reason(invariant: Invariant) -> None:
 
 
 @right(RefusesWithReason)
+def a_refusal_by_who_hears_of_its_removal_then(invariant: Invariant) -> None:
+    invariant.on_step(FakeNode(4).follow(3))
+    refuse(invariant, 2, 2, own_id=4)
+
+
+@right(RefusesWithReason)
 def a_refusal_by_who_has_known_the_leader(invariant: Invariant) -> None:
     node = FakeNode(1).follow(3)
     node.raft.leader_id = 3
@@ -209,6 +215,7 @@ def whom_the_leader_has_chosen_is_refused(invariant: Invariant) -> None:
 
 @wrong(RefusesWithReason, "node 4, whose log ends at 2")
 def who_cannot_be_elected_refuses(invariant: Invariant) -> None:
+    invariant.on_step(FakeNode(4).follow(2))
     refuse(invariant, 2, 2, own_id=4)
 
 

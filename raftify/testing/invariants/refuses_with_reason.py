@@ -14,7 +14,8 @@ class RefusesWithReason(Invariant):
 
     Priority is the one exception: where both logs end alike, who can be elected itself may go
     first, but not before whom the leader has chosen (thesis 3.10). Only refusals of voters that
-    have known no leader in the term are judged, and no pre-votes.
+    have known no leader in the term are judged, and no pre-votes. A refusal leaves only when it is
+    durable, and who refused may know by then that it was removed.
     """
 
     cites = "Raft paper §5.2, §5.4.1"
@@ -22,12 +23,20 @@ class RefusesWithReason(Invariant):
     def __init__(self) -> None:
         self._asked: dict[tuple[int, int], Message] = {}
         self._led: dict[int, int] = {}
+        #: Since which term a node knows that it cannot be elected.
+        self._barred: dict[int, int] = {}
 
     def on_step(self, node: NodeView) -> None:
-        """Remember in which terms a leader was known."""
+        """Remember in which terms a leader was known, and who cannot be elected."""
         core = node.raft
-        if core is not None and core.leader_id:
+        if core is None:
+            return
+        if core.leader_id:
             self._led[node.id] = core.term
+        if core.promotable:
+            self._barred.pop(node.id, None)
+        else:
+            self._barred.setdefault(node.id, core.term)
 
     def on_send(self, node: NodeView, message: Message) -> None:
         """Remember what candidates have, and compare when one is refused."""
@@ -47,7 +56,8 @@ class RefusesWithReason(Invariant):
         own = (core.raft_log.last_term(), core.raft_log.last_index())
         theirs = (asked.log_term, asked.index)
         chosen = asked.context == CAMPAIGN_TRANSFER
-        if theirs > own or (theirs == own and (chosen or not core.promotable)):
+        barred = self._barred.get(node.id, core.term) < core.term
+        if theirs > own or (theirs == own and (chosen or barred)):
             self.fail(
                 f"node {node.id}, whose log ends at {own[1]} (term {own[0]}), refused its vote in "
                 f"term {core.term} to node {asked.from_}, whose log ends at {theirs[1]} (term "
