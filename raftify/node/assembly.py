@@ -76,7 +76,7 @@ class Assembly(Generic[Machine_co]):
             background=self.background,
         )
         core_storage = CoreStorage(storage, self._feedback.on_snapshot_missing)
-        self._raw = RawNode(self._settings_of_core(), core_storage, random=random)
+        self._raw = self._make_raw(core_storage, random)
         self._build_core_and_its_workers(core_storage)
         self._build_doors()
 
@@ -91,6 +91,9 @@ class Assembly(Generic[Machine_co]):
 
     def _make_feedback(self, **parts: Any) -> Feedback:
         return Feedback(**parts)
+
+    def _make_raw(self, core_storage: CoreStorage, random: Random) -> RawNode:
+        return RawNode(self._settings_of_core(), core_storage, random=random)
 
     def _build_core_and_its_workers(self, core_storage: CoreStorage) -> None:
         self._core = CoreTask(

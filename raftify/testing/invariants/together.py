@@ -85,6 +85,7 @@ class Invariants(Observer):
             for each in self.members
             if isinstance(each, ConfigurationFollowsLog)
         ]
+        self._receives = [each.on_receive for each in self.members if _overrides(each, "on_receive")]
         self._sends = [each.on_send for each in self.members if _overrides(each, "on_send")]
         self._applies = [each.on_apply for each in self.members if _overrides(each, "on_apply")]
         self._restores = [
@@ -136,6 +137,13 @@ class Invariants(Observer):
         except StorageError:
             # It is ending, or its disk fails. What was not looked at is at the next step.
             self._changes.forget(node.id)
+
+    def on_receive(self, node: NodeView, message: Message) -> None:
+        """Tell all who want to know."""
+        if node.id in self._lost:
+            return
+        for call in self._receives:
+            call(node, message)
 
     def on_send(self, node: NodeView, message: Message) -> None:
         """Tell all who want to know."""

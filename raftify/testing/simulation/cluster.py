@@ -310,6 +310,13 @@ class SimulatedCluster(Generic[Machine_co]):
             except AssertionError as error:
                 self.loop.fail(error)
 
+    def watch_receive(self, node: SimulatedNode, message: Message) -> None:
+        for observer in self.observers:
+            try:
+                observer.on_receive(node.view, message)
+            except AssertionError as error:
+                self.loop.fail(error)
+
     def watch_step(self, node: SimulatedNode) -> None:
         core = node.view.raft
         if core is None:

@@ -169,7 +169,7 @@ class SimulatedNode(Generic[Machine_co]):
             logger=cluster.logger,
             workers=self._workers,
         )
-        self.watched.state.on_change = self._watch_step
+        self.watched.state.on_change = self.watch_step
         self.facade = Raft(self.watched)
         self.task = cluster.loop.create_task(self._live(self.facade), name="run")
 
@@ -359,7 +359,10 @@ class SimulatedNode(Generic[Machine_co]):
     def _watch_send(self, message: Message) -> None:
         self.cluster.watch_send(self, message)
 
-    def _watch_step(self) -> None:
+    def watch_receive(self, message: Message) -> None:
+        self.cluster.watch_receive(self, message)
+
+    def watch_step(self) -> None:
         self.cluster.watch_step(self)
 
     def watch_apply(self, entries: Sequence[Entry], results: Sequence[bytes]) -> None:

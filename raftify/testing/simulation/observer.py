@@ -100,7 +100,13 @@ class Observer:
         """The process ended; `how` is "crash", "stop", or the name of the error it ended with."""
 
     def on_step(self, node: NodeView) -> None:
-        """A callback of `node` changed what its core, its log or its applier hold."""
+        """Something may have changed in what the core, the log or the applier of `node` hold.
+
+        Called after each message that the core takes in, and at the end of each of its turns.
+        """
+
+    def on_receive(self, node: NodeView, message: Message) -> None:
+        """The core of `node` takes `message` in; it has not yet. `on_step` follows."""
 
     def on_send(self, node: NodeView, message: Message) -> None:
         """`message` leaves `node` now; the network has not touched it yet."""

@@ -1,13 +1,17 @@
-"""The real node, with a look at what goes into its state machine and its disk."""
+"""The real node, with a look at what goes into its core and its state machine."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from random import Random
 from typing import Any, Protocol
 
+from raftify.core.config import RaftConfig
 from raftify.core.raft_core import RaftCore
-from raftify.core.types import Entry, Snapshot
+from raftify.core.raw_node import RawNode
+from raftify.core.types import Entry, Message, Snapshot
+from raftify.node.core_storage import CoreStorage
 from raftify.node.feedback import Feedback
 from raftify.node.raft_node import RaftNode
 from raftify.state_machine import Machine_co
@@ -16,6 +20,8 @@ from raftify.state_machine import Machine_co
 class Owner(Protocol):
     """Who is told."""
 
+    def watch_receive(self, message: Message) -> None: ...
+    def watch_step(self) -> None: ...
     def watch_apply(self, entries: Sequence[Entry], results: Sequence[bytes]) -> None: ...
     def watch_restore(self, index: int) -> None: ...
 
@@ -36,8 +42,23 @@ class WatchedFeedback(Feedback):
         super().on_restored(snapshot)
 
 
+class WatchedRaw(RawNode):
+    """Tells the node's owner of each message: a turn takes many of them."""
+
+    def __init__(
+        self, owner: Owner, config: RaftConfig, storage: CoreStorage, random: Random
+    ) -> None:
+        self._owner = owner
+        super().__init__(config, storage, random=random)
+
+    def step(self, message: Message) -> None:
+        self._owner.watch_receive(message)
+        super().step(message)
+        self._owner.watch_step()
+
+
 class WatchedNode(RaftNode[Machine_co]):
-    """The real node, which tells its cluster what its state machine got."""
+    """The real node, which tells its cluster what its core and its state machine got."""
 
     def __init__(self, owner: Owner, **parts: Any) -> None:
         self._owner = owner
@@ -55,3 +76,6 @@ class WatchedNode(RaftNode[Machine_co]):
 
     def _make_feedback(self, **parts: Any) -> Feedback:
         return WatchedFeedback(self._owner, **parts)
+
+    def _make_raw(self, core_storage: CoreStorage, random: Random) -> RawNode:
+        return WatchedRaw(self._owner, self._settings_of_core(), core_storage, random)
