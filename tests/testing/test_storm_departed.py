@@ -111,7 +111,7 @@ def say_goodbye(size: int, seed: int, *, handover: bool = True) -> list[str]:
                 succession: Any = node.runtime.api.succession
                 succession._voters_there = lambda _=None: {}
         await farewell(scene, Random(seed))
-        counted.extend(scene.faults)
+        counted.extend(scene.milestones)
 
     live(size, seed, story)
     return counted

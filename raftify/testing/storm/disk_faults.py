@@ -9,34 +9,29 @@ from raftify.testing.simulation.node import SimulatedNode
 from raftify.testing.storm.scene import Scene, patient
 
 
-def _disk(scene: Scene, random: Random) -> SimulatedNode | None:
+def _disk(scene: Scene, random: Random) -> SimulatedNode:
     """Return a running node, the leader more often than others."""
-    leader = scene.a_leader()
-    if leader is not None and random.random() < 0.4:
-        return leader
-    return scene.any_node(random)
+    return scene.some_node(random, leader=0.4)
 
 
 async def slow_disk(scene: Scene, random: Random) -> None:
     """A disk takes its time for each write."""
     node = _disk(scene, random)
-    if node is not None:
-        node.disk_pace = random.choice([0.01, 0.1, 0.5])
-        await patient(scene, random.uniform(1, 6))
-        node.disk_pace = 0.001
+    node.disk_pace = random.choice([0.01, 0.1, 0.5])
+    await patient(scene, random.uniform(1, 6))
+    node.disk_pace = 0.001
 
 
 async def stalled_disk(scene: Scene, random: Random) -> None:
     """A disk hangs, and goes on later."""
     node = _disk(scene, random)
-    if node is not None:
-        began, incarnation = scene.now, node.incarnation
-        node.stall()
-        await patient(scene, random.choice([0.3, random.uniform(1, 10)]))
-        machine = scene.machine(node)
-        if node.incarnation == incarnation and machine.odd_until < began:
-            _demand_out_of_office(scene, node)
-        node.unstall()
+    began, incarnation = scene.now, node.incarnation
+    node.stall()
+    await patient(scene, random.choice([0.3, random.uniform(1, 10)]))
+    machine = scene.machine(node)
+    if node.incarnation == incarnation and machine.odd_until < began:
+        _demand_out_of_office(scene, node)
+    node.unstall()
 
 
 def _demand_out_of_office(scene: Scene, node: SimulatedNode) -> None:
@@ -52,20 +47,17 @@ def _demand_out_of_office(scene: Scene, node: SimulatedNode) -> None:
 async def full_disk(scene: Scene, random: Random) -> None:
     """A disk has no room left; somebody makes room later."""
     node = _disk(scene, random)
-    if node is not None:
-        machine = scene.machine(node)
-        machine.disk_excused = True
-        node.storage.room_bytes = random.choice([0, 500, 5000])
-        await patient(scene, random.uniform(0.5, 5))
-        node.storage.room_bytes = None
-        machine.down_until = max(machine.down_until, scene.now)
+    machine = scene.machine(node)
+    machine.disk_excused = True
+    node.storage.room_bytes = random.choice([0, 500, 5000])
+    await patient(scene, random.uniform(0.5, 5))
+    node.storage.room_bytes = None
+    machine.down_until = max(machine.down_until, scene.now)
 
 
 async def failing_disk(scene: Scene, random: Random) -> None:
     """A disk returns errors, of reads or of writes, and works again later."""
     node = _disk(scene, random)
-    if node is None:
-        return
     machine = scene.machine(node)
     machine.disk_excused = True
     if random.random() < 0.5:

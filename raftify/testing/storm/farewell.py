@@ -31,7 +31,7 @@ async def farewell(scene: Scene, random: Random) -> None:
     # Of two the one that is left could commit nothing: it is not asked to lead.
     if len(voters) < (2 if leaves else 3):
         return
-    scene.count("farewell: the leader leaves" if leaves else "farewell: the leader quits")
+    scene.reach("farewell: the leader leaves" if leaves else "farewell: the leader quits")
     timeout = config.tick_interval * config.raft_config.election_tick
     going = asyncio.create_task(_go(leader, leaves=leaves), name="farewell")
     unled = await _longest_without(scene, leader, going, timeout)

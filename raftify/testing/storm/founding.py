@@ -19,7 +19,7 @@ async def found(scene: Scene) -> None:
     """Found the cluster as its plan says; one node leads then."""
     plan, cluster = scene.plan, scene.cluster
     random = Random(f"{plan.seed}/founding it")
-    scene.count(f"founded: {plan.founding}")
+    scene.reach(f"founded: {plan.founding}")
     if plan.founding is Founding.INITIALIZED:
         async with asyncio.timeout(_PATIENCE):
             await _initialize(scene, random)

@@ -51,7 +51,7 @@ class Keeper:
         knows = node.runtime.state.membership.is_member(node.id)
         if scene.random.random() < 0.05 and knows and scene.everybody_can_be_found():
             address = f"{node.name}:{scene.random.randint(7001, 7999)}"
-            scene.count("moved to another address")
+            scene.reach("moved to another address")
         try:
             node.start(address=address)
         except RaftifyError as error:

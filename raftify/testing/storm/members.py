@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
+from typing import TypeVar
 
 from raftify.client.membership import MembershipChanges
-from raftify.core.types import ConfChangeTransition, Role
+from raftify.core.types import ConfChangeTransition
 from raftify.errors import RaftifyError, Rejected
-from raftify.peers import InitialRole, Membership, Peer, Peers
+from raftify.peers import ClusterJoinTicket, InitialRole, Membership, Peer, Peers
 from raftify.testing.simulation.node import SimulatedNode
 from raftify.testing.storm import partings, replacing
-from raftify.testing.storm.scene import Scene, name_of, patient
+from raftify.testing.storm.scene import NotPossible, Scene, name_of, patient
 
 #: A cluster grows to no more voters than so many, and has no more machines than so many.
 MAX_VOTERS, MAX_MACHINES = 7, 10
+#: Beside the voters that they replace there may be so many machines more for a while.
+_FOR_A_WHILE = MAX_VOTERS
 _SECONDS = 5.0
 #: After so many seconds a request that nobody knows the outcome of is not under way any more.
 _UNDER_WAY = 15.0
+#: How long a change may take in all.
+_PATIENCE = 30.0
+
+T = TypeVar("T")
 
 
 class Operator:
@@ -45,33 +52,46 @@ class Operator:
         return self.random.choice([
             self._grow, self._grow, self._add_learner, self._add_one, self._promote, self._promote,
             self._demote, self._shrink, self._shrink, self._leave, self._two_at_once,
-            self._two_at_once, self._replace_all, self._joint, self._add_several, self._damage,
-            self._damage, self._remove_unheard, self._move_unseen,
+            self._two_at_once, self._replace_all, self._replace_all, self._joint,
+            self._add_several, *[self._damage] * 6, self._remove_unheard, self._move_unseen,
         ])  # fmt: skip
 
     async def _one(self, change: Callable[[], Awaitable[None]]) -> None:
+        name = change.__name__.strip("_").replace("_", " ")
+
+        async def do() -> None:
+            try:
+                async with asyncio.timeout(_PATIENCE):
+                    await change()
+            except (RaftifyError, TimeoutError) as error:
+                self._note(f"members: {name}", error)
+                raise
+
+        await self.scene.attempt(name, self.scene.changes, do())
+
+    def _note(self, what: str, error: BaseException) -> None:
+        """Note that a change failed; after some errors it may come true later."""
         scene = self.scene
-        name = f"members: {change.__name__.strip('_').replace('_', ' ')}"
-        scene.count(name)
-        try:
-            async with asyncio.timeout(30):
-                await change()
-        except Rejected as error:
-            scene.outcomes[f"{name}: {name_of(error)}"] += 1
-        except (RaftifyError, TimeoutError) as error:
-            scene.outcomes[f"{name}: {name_of(error)}"] += 1
+        scene.outcomes[f"{what}: {name_of(error)}"] += 1
+        if not isinstance(error, Rejected):
             scene.unsettled_until = scene.now + _UNDER_WAY
+
+    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask again until it is done, for what is safe to repeat; whoever calls has a deadline."""
+        while True:
+            try:
+                return await ask()
+            except (NotPossible, RaftifyError, TimeoutError) as error:
+                self._note("members: asked again", error)
+                await asyncio.sleep(0.3)
 
     def _node(self) -> SimulatedNode:
         """Return somebody to ask.
 
         Raises:
-            Rejected: nobody runs.
+            NotPossible: nobody runs.
         """
-        node = self.scene.any_node(self.random)
-        if node is None:
-            raise Rejected("nobody runs")
-        return node
+        return self.scene.some_node(self.random)
 
     @asynccontextmanager
     async def _asked(self) -> AsyncIterator[MembershipChanges]:
@@ -89,22 +109,36 @@ class Operator:
         return [i for i in self._membership().conf_state.voters if i in self.scene.cluster.nodes]
 
     async def _grow(self) -> None:
-        cluster = self.scene.cluster
-        if len(self._voters()) < MAX_VOTERS and len(cluster.nodes) < MAX_MACHINES:
-            await cluster.join(self._node())
+        self._demand_room(1)
+        await self.scene.cluster.join(self._node())
 
-    async def _new_machine(self) -> SimulatedNode:
+    def _demand_room(self, machines: int, voters: int | None = None) -> None:
+        """Return if there is room for so many machines more, of which all, or so many, vote.
+
+        Raises:
+            NotPossible: there is not.
+        """
+        more = machines if voters is None else voters
+        if len(self._voters()) + more > MAX_VOTERS and more:
+            raise NotPossible("there are enough voters")
+        if len(self.scene.cluster.nodes) + machines > MAX_MACHINES:
+            raise NotPossible("there are no more machines")
+
+    async def _new_machine(self, *, insist: bool = False) -> SimulatedNode:
         """Return a machine that has its id and runs, and is no member yet."""
         cluster = self.scene.cluster
-        if len(cluster.nodes) >= MAX_MACHINES:
-            raise Rejected("there are no more machines")
         node = cluster.new_machine()
-        ticket = await cluster.ticket(node, self._node())
+
+        async def ask() -> ClusterJoinTicket:
+            return await cluster.ticket(node, self._node())
+
+        ticket = await (self._insist(ask) if insist else ask())
         node.start(ticket.reserved_id)
         cluster.nodes[node.id] = node
         return node
 
     async def _add_learner(self) -> None:
+        self._demand_room(1, voters=0)
         node = await self._new_machine()
         async with self._asked() as changes:
             await changes.add_learner(
@@ -113,8 +147,7 @@ class Operator:
 
     async def _add_one(self) -> None:
         """Add a machine that runs already, by somebody who knows of it."""
-        if len(self._voters()) >= MAX_VOTERS:
-            return
+        self._demand_room(1)
         node = await self._new_machine()
         role = self.random.choice([InitialRole.VOTER, InitialRole.VOTER, InitialRole.LEARNER])
         async with self._asked() as changes:
@@ -124,9 +157,8 @@ class Operator:
     async def _add_several(self) -> None:
         """Add machines that run already in one change, a learner perhaps among them, with a word
         about each that the cluster keeps."""
-        scene, random = self.scene, self.random
-        if len(self._voters()) + 2 > MAX_VOTERS or len(scene.cluster.nodes) + 2 > MAX_MACHINES:
-            return
+        random = self.random
+        self._demand_room(2)
         roles = [InitialRole.VOTER, random.choice([InitialRole.VOTER, InitialRole.LEARNER])]
         peers = []
         for role in roles:
@@ -148,75 +180,110 @@ class Operator:
     async def _promote(self) -> None:
         membership = self._membership()
         learners = [i for i in membership.conf_state.learners if i in self.scene.cluster.nodes]
-        if learners and len(membership.conf_state.voters) < MAX_VOTERS:
-            async with self._asked() as changes:
-                await changes.change_config(
-                    add=[self.random.choice(learners)],
-                    force=self.random.random() < 0.3,
-                    timeout=_SECONDS,
-                )
+        if not learners or len(membership.conf_state.voters) >= MAX_VOTERS:
+            raise NotPossible("there are no learners, or enough voters")
+        async with self._asked() as changes:
+            await changes.change_config(
+                add=[self.random.choice(learners)],
+                force=self.random.random() < 0.3,
+                timeout=_SECONDS,
+            )
 
     async def _demote(self) -> None:
+        voter = self.random.choice(self._several_voters())
+        async with self._asked() as changes:
+            led_to = await changes.change_config(add_learners=[voter], timeout=_SECONDS)
+        self.scene.departed.demand_known(led_to)
+
+    def _several_voters(self) -> list[int]:
+        """Return the voters.
+
+        Raises:
+            NotPossible: there is one alone.
+        """
         voters = self._voters()
-        if len(voters) > 1:
-            async with self._asked() as changes:
-                led_to = await changes.change_config(
-                    add_learners=[self.random.choice(voters)], timeout=_SECONDS
-                )
-            self.scene.departed.demand_known(led_to)
+        if len(voters) < 2:
+            raise NotPossible("there is one voter only")
+        return voters
 
     async def _shrink(self) -> None:
         membership = self._membership()
-        everybody = sorted(membership.member_ids())
-        if len(membership.conf_state.voters) > 1:
-            node_id = self.random.choice(everybody)
-            partings.expect_removal(self.scene, {node_id})
-            async with self._asked() as changes:
-                led_to = await changes.change_config(remove=[node_id], timeout=_SECONDS)
-            self.scene.departed.demand_known(led_to)
-            self._scrap(node_id)
-            await self._demand_removed({node_id})
+        if len(membership.conf_state.voters) < 2:
+            raise NotPossible("there is one voter only")
+        node_id = self.random.choice(sorted(membership.member_ids()))
+        partings.expect_removal(self.scene, {node_id})
+        async with self._asked() as changes:
+            led_to = await changes.change_config(remove=[node_id], timeout=_SECONDS)
+        self.scene.departed.demand_known(led_to)
+        self._scrap(node_id)
+        await self._demand_removed({node_id})
 
     async def _leave(self) -> None:
-        node = self._node()
-        if len(self._voters()) > 1 and not node.paused:
-            node_id = node.id
-            if await partings.leave(self.scene, node):
-                self._scrap(node_id)
-                await self._demand_removed({node_id})
+        node, _ = self._node(), self._several_voters()
+        if node.paused:
+            raise NotPossible(f"{node} stands still")
+        node_id = node.id
+        if await partings.leave(self.scene, node):
+            self._scrap(node_id)
+            await self._demand_removed({node_id})
 
     async def _two_at_once(self) -> None:
         """Ask for two changes at the same time: one has to wait, or is refused."""
         changes = self.random.sample([self._grow, self._promote, self._demote, self._shrink], 2)
         answers = await asyncio.gather(*(one() for one in changes), return_exceptions=True)
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
+        errors = [answer for answer in answers if isinstance(answer, BaseException)]
+        for error in errors:
+            if isinstance(error, NotPossible) or not isinstance(error, RaftifyError):
+                raise error
+            self._note("members: one of two at once", error)
+        if len(errors) == len(changes):
+            raise errors[0]
 
     async def _replace_all(self) -> None:
-        """Let new machines take the place of some or all voters in one joint change."""
-        scene, voters = self.scene, self._voters()
-        room = min(MAX_MACHINES - len(scene.cluster.nodes), len(voters), 4)
-        if room < 1:
-            return
-        fresh = []
-        for _ in range(self.random.randint(1, room)):
-            node = await self._new_machine()
-            async with self._asked() as changes:
-                await changes.add_learner(node.id, node.address, blocking=False, timeout=_SECONDS)
-            fresh.append(node.id)
-        kept = set(self.random.sample(voters, len(voters) - len(fresh)))
-        retain = self.random.random() < 0.3
+        """Let new machines take the place of some voters in one joint change, or of every one."""
+        scene, random, voters = self.scene, self.random, self._voters()
+        every, room = random.random() < 0.5, MAX_MACHINES - len(scene.cluster.nodes)
+        if every:
+            room += _FOR_A_WHILE
+        count = len(voters) if every else random.randint(1, min(max(room, 1), len(voters)))
+        if not 0 < count <= room:
+            raise NotPossible("there are no more machines")
+        kept = random.sample(voters, len(voters) - count)
+        nodes = [await self._new_machine(insist=every) for _ in range(count)]
+        fresh = [Peer(node.id, node.address, initial_role=InitialRole.LEARNER) for node in nodes]
+        force, retain = random.random() < 0.5, random.random() < 0.3
+        if not force or random.random() < 0.5:
+            await self._let_follow(fresh, insist=every)
+        ids = {peer.node_id for peer in fresh}
+        old = set(scene.cluster.nodes) - set(kept) - ids
         if not retain:
             # Whoever was asked for the voters may have missed one that a late change made.
-            partings.expect_removal(self.scene, set(scene.cluster.nodes) - kept - set(fresh))
-        force = self.random.random() < 0.5
-        async with self._asked() as changes:
-            led_to = await changes.change_membership(
-                kept | set(fresh), retain=retain, force=force, timeout=_SECONDS
-            )
-        if not force:
-            scene.departed.demand_known(led_to)
+            partings.expect_removal(scene, old)
+
+        async def change() -> Membership:
+            async with self._asked() as changes:
+                return await changes.change_membership(
+                    [*kept, *fresh], retain=retain, force=force, timeout=_SECONDS
+                )
+
+        led_to = await (self._insist(change) if every else change())
+        if every and set(led_to.conf_state.voters) == ids:
+            scene.reach("every voter replaced in one change")
+        if force:
+            return
+        scene.departed.demand_known(led_to)
+        if every and not retain:
+            for node_id in sorted(old - led_to.member_ids()):
+                self._scrap(node_id)
+
+    async def _let_follow(self, peers: Sequence[Peer], *, insist: bool) -> None:
+        """Add machines that run already as learners, in one change."""
+
+        async def add() -> Membership:
+            async with self._asked() as changes:
+                return await changes.add_peers(Peers(peers), timeout=_SECONDS)
+
+        await (self._insist(add) if insist else add())
 
     async def _joint(self) -> None:
         """Enter a joint configuration explicitly, stay there for a while, and leave it."""
@@ -224,7 +291,7 @@ class Operator:
         learners, voters = list(membership.conf_state.learners), self._voters()
         change_of = self.random.sample(voters, len(voters) // 3)
         if not learners and not change_of:
-            return
+            raise NotPossible("there is nobody to change")
         async with self._asked() as changes:
             await changes.change_config(
                 add=[i for i in learners if i in self.scene.cluster.nodes][:2],
@@ -257,39 +324,15 @@ class Operator:
 
     async def _move_unseen(self) -> None:
         """Let a voter move while it is away, and miss much; the new machine needs a place."""
-        scene = self.scene
-        if len(self._voters()) < MAX_VOTERS and len(scene.cluster.nodes) < MAX_MACHINES:
-            await partings.move_unseen(scene, self.random)
+        self._demand_room(1)
+        await partings.move_unseen(self.scene, self.random)
 
     async def _damage(self) -> None:
         """Let a machine lose its disk, if the cluster can do without."""
         scene = self.scene
-        node = await self._who_can_be_spared()
-        if node is not None:
-            scene.machine(node).lost = True
-            await replacing.damage(scene, node, self.random)
-
-    async def _who_can_be_spared(self) -> SimulatedNode | None:
-        """Return a node whose disk may be lost; None if that is not certain.
-
-        Certain is what a leader says of the membership once no older request can change it.
-        """
-        scene = self.scene
-        if scene.now < scene.unsettled_until:
-            return None
-        leader = scene.a_leader()
-        if leader is None:
-            return None
-        await leader.raft.read_index(timeout=_SECONDS)
-        core = leader.view.raft
-        # It has committed an entry of its term: what is not in its log now will never be.
-        if core is None or core.role is not Role.LEADER or core.has_pending_conf():
-            return None
-        conf_state = leader.runtime.state.membership.conf_state
-        if len(conf_state.voters) < 3 or conf_state.voters_outgoing:
-            return None
-        ids = [i for i in (*conf_state.voters, *conf_state.learners) if i in scene.cluster.nodes]
-        return scene.cluster.nodes[self.random.choice(ids)] if ids else None
+        node = await replacing.find_spare(scene, self.random)
+        scene.machine(node).lost = True
+        await replacing.damage(scene, node, self.random)
 
     async def _replace(self) -> None:
         """Replace what was lost: remove its old id, and let it join as another node."""

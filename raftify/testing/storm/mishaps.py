@@ -12,8 +12,8 @@ from random import Random
 from raftify.core.progress import ProgressState
 from raftify.testing.simulation.network import Conditions
 from raftify.testing.simulation.node import SimulatedNode
-from raftify.testing.storm.requests import burst_at, politely
-from raftify.testing.storm.scene import Scene, patient
+from raftify.testing.storm.requests import burst_at
+from raftify.testing.storm.scene import NotPossible, Scene, patient
 
 Mishap = Callable[[Scene, Random], Awaitable[None]]
 
@@ -55,16 +55,14 @@ class Mishaps:
     async def _one(self) -> None:
         if self._kinds:
             mishap = self.random.choice(self._kinds)
-            self.scene.count(f"mishap: {mishap.__name__.replace('_', ' ')}")
-            await politely(self.scene, mishap, self.random)
+            name = f"mishap: {mishap.__name__.replace('_', ' ')}"
+            await self.scene.attempt(name, self.scene.faults, mishap(self.scene, self.random))
 
 
 async def half_dead(scene: Scene, random: Random) -> None:
     """A leader's host half dies: its disk hangs and nobody hears it. It takes orders all the same,
     and hears of its successor before the disk goes on."""
-    node = scene.a_leader()
-    if node is None:
-        return
+    node = scene.the_leader()
     others = [other.name for other in scene.cluster.nodes.values() if other is not node]
     incarnation = node.incarnation
     node.stall()
@@ -78,9 +76,7 @@ async def half_dead(scene: Scene, random: Random) -> None:
 
 async def slow_return(scene: Scene, random: Random) -> None:
     """The power of a machine fails, and its disk is slow when it comes back."""
-    node = scene.a_leader() if random.random() < 0.6 else scene.any_node(random)
-    if node is None:
-        return
+    node = scene.some_node(random, leader=0.6)
     scene.machine(node).down_until = scene.now
     node.crash()
     node.disk_pace = random.choice([0.1, 0.5])
@@ -91,10 +87,10 @@ async def slow_return(scene: Scene, random: Random) -> None:
 async def left_behind(scene: Scene, random: Random) -> None:
     """A node is away for so long that it needs a snapshot. Its disk may hang before, so that a part
     of its log is still being written; or the link breaks again while the snapshot is under way."""
-    leader = scene.a_leader()
+    leader = scene.the_leader()
     others = [node for node in scene.running() if node is not leader]
-    if leader is None or not others:
-        return
+    if not others:
+        raise NotPossible("the leader is alone")
     node = random.choice(others)
     incarnation = node.incarnation
     ways = [(leader.name, node.name), (node.name, leader.name)]
@@ -118,11 +114,11 @@ async def left_behind(scene: Scene, random: Random) -> None:
 async def outvoted(scene: Scene, random: Random) -> None:
     """A leader stays with the smaller part of the voters and some learners. They go on following it
     while the larger part elects another."""
-    leader = scene.a_leader()
-    if leader is None:
-        return
+    leader = scene.the_leader()
     conf_state = leader.runtime.state.membership.conf_state
     voters = [i for i in conf_state.voters if i != leader.id]
+    if not voters:
+        raise NotPossible("the leader is the only voter")
     kept = {leader.id, *random.sample(voters, max(len(voters) // 2 - 1, 0))}
     kept.update(i for i in conf_state.learners if random.random() < 0.5)
     names = {node.name: node.id in kept for node in scene.cluster.nodes.values()}

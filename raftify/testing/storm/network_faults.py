@@ -5,14 +5,22 @@ from __future__ import annotations
 from random import Random
 
 from raftify.testing.simulation.network import Conditions
-from raftify.testing.storm.scene import Scene, patient
+from raftify.testing.storm.scene import NotPossible, Scene, patient
 
 #: Seconds that a packet may be under way over a slow link, and wait for a narrow one.
 _UNDER_WAY = 10.0
 
 
-def _names(scene: Scene) -> list[str]:
-    return [node.name for node in scene.cluster.nodes.values()]
+def _several(scene: Scene) -> list[str]:
+    """Return the names of the machines.
+
+    Raises:
+        NotPossible: there is one alone, which nothing can cut off.
+    """
+    names = [node.name for node in scene.cluster.nodes.values()]
+    if len(names) < 2:
+        raise NotPossible("there is one machine only")
+    return names
 
 
 def _mend(scene: Scene, pairs: list[tuple[str, str]]) -> None:
@@ -29,15 +37,13 @@ async def _cut_for(scene: Scene, pairs: list[tuple[str, str]], seconds: float) -
 
 async def one_way(scene: Scene, random: Random) -> None:
     """Nothing gets from one machine to another; the other way works."""
-    names = _names(scene)
-    if len(names) > 1:
-        source, target = random.sample(names, 2)
-        await _cut_for(scene, [(source, target)], random.uniform(0.5, 8))
+    source, target = random.sample(_several(scene), 2)
+    await _cut_for(scene, [(source, target)], random.uniform(0.5, 8))
 
 
 async def deaf(scene: Scene, random: Random) -> None:
     """One machine hears nobody; or, of the other kind, nobody hears it."""
-    names = _names(scene)
+    names = _several(scene)
     name = random.choice(names)
     others = [other for other in names if other != name]
     pairs = [(other, name) for other in others]
@@ -48,7 +54,7 @@ async def deaf(scene: Scene, random: Random) -> None:
 
 async def isolate(scene: Scene, random: Random) -> None:
     """One machine is cut off, often the leader."""
-    names, leader = _names(scene), scene.a_leader()
+    names, leader = _several(scene), scene.a_leader()
     name = leader.name if leader is not None and random.random() < 0.5 else random.choice(names)
     pairs = [pair for other in names if other != name for pair in ((name, other), (other, name))]
     await _cut_for(scene, pairs, random.uniform(0.5, 10))
@@ -56,7 +62,7 @@ async def isolate(scene: Scene, random: Random) -> None:
 
 async def split(scene: Scene, random: Random) -> None:
     """Two groups do not reach each other; the leader is often in the smaller one."""
-    names, leader = _names(scene), scene.a_leader()
+    names, leader = _several(scene), scene.a_leader()
     group = set(random.sample(names, random.randint(1, max(len(names) // 2, 1))))
     if leader is not None and leader.name not in group and random.random() < 0.5:
         group.remove(min(group))
@@ -67,7 +73,7 @@ async def split(scene: Scene, random: Random) -> None:
 
 async def bridge(scene: Scene, random: Random) -> None:
     """Each machine reaches only some of the others, in both directions (Cloudflare, 2020)."""
-    names = _names(scene)
+    names = _several(scene)
     pairs = []
     for i, one in enumerate(names):
         for two in names[:i]:
@@ -78,10 +84,7 @@ async def bridge(scene: Scene, random: Random) -> None:
 
 async def flapping(scene: Scene, random: Random) -> None:
     """A link comes and goes."""
-    names = _names(scene)
-    if len(names) < 2:
-        return
-    one, two = random.sample(names, 2)
+    one, two = random.sample(_several(scene), 2)
     for _ in range(random.randint(3, 12)):
         await _cut_for(scene, [(one, two), (two, one)], random.uniform(0.02, 0.5))
         await patient(scene, random.uniform(0.02, 0.5))
@@ -110,10 +113,7 @@ async def bad_weather(scene: Scene, random: Random) -> None:
 
 async def slow_link(scene: Scene, random: Random) -> None:
     """One direction between two machines is slow, and narrow."""
-    names = _names(scene)
-    if len(names) < 2:
-        return
-    source, target = random.sample(names, 2)
+    source, target = random.sample(_several(scene), 2)
     delay = random.choice([0.05, 0.3, 1.5])
     conditions = Conditions(delay=delay, jitter=delay / 2, bytes_per_second=5_000.0)
     scene.cluster.network.set_link(source, target, conditions)

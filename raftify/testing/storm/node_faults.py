@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from random import Random
 
-from raftify.testing.simulation.node import SimulatedNode
-from raftify.testing.storm.scene import Scene, patient
+from raftify.testing.simulation.node import CRASH, SimulatedNode
+from raftify.testing.storm.scene import NotPossible, Scene, patient
+
+#: A crash that is prepared comes within so many seconds, if the node has anything to do.
+_SOON = 5.0
 
 
-def _victim(scene: Scene, random: Random) -> SimulatedNode | None:
+def _victim(scene: Scene, random: Random) -> SimulatedNode:
     """Return a running node, the leader more often than others."""
-    leader = scene.a_leader()
-    if leader is not None and random.random() < 0.4:
-        return leader
-    return scene.any_node(random)
+    return scene.some_node(random, leader=0.4)
 
 
 def _down_for(random: Random) -> float:
@@ -23,30 +23,47 @@ def _down_for(random: Random) -> float:
 async def crash(scene: Scene, random: Random) -> None:
     """A process dies at once, by a power failure or as by kill -9."""
     node = _victim(scene, random)
-    if node is not None:
-        scene.machine(node).down_until = scene.now + _down_for(random)
-        node.crash(power_lost=random.random() < 0.7)
+    scene.machine(node).down_until = scene.now + _down_for(random)
+    node.crash(power_lost=random.random() < 0.7)
 
 
 async def crash_at_await(scene: Scene, random: Random) -> None:
     """A process dies after its next so many callbacks: at any `await`."""
     node = _victim(scene, random)
-    if node is not None:
-        scene.machine(node).down_until = scene.now + _down_for(random)
-        node.crash_after(random.randint(0, random.choice([5, 50, 500])))
+    scene.machine(node).down_until = scene.now + _down_for(random)
+    incarnation = node.incarnation
+    node.crash_after(random.randint(0, random.choice([5, 50, 500])))
+    await _until_crashed(scene, node, incarnation)
 
 
 async def crash_in_write(scene: Scene, random: Random) -> None:
     """The power is lost in the middle of one of the next disk writes."""
     node = _victim(scene, random)
-    if node is not None:
-        scene.machine(node).down_until = scene.now + _down_for(random)
-        node.crash_in_write(random.randint(0, 8))
+    scene.machine(node).down_until = scene.now + _down_for(random)
+    incarnation = node.incarnation
+    node.crash_in_write(random.randint(0, 8))
+    await _until_crashed(scene, node, incarnation)
+
+
+async def _until_crashed(scene: Scene, node: SimulatedNode, incarnation: int) -> None:
+    """Wait for a crash that is prepared.
+
+    Raises:
+        NotPossible: the node ended in another way before, or was not busy enough to come to it.
+    """
+    until = scene.now + _SOON
+    while node.running and node.incarnation == incarnation and scene.now < until and not scene.over:
+        await patient(scene, 0.1)
+    if node.incarnation == incarnation and (node.running or node.last_end != CRASH):
+        raise NotPossible("it did not come to the crash")
 
 
 async def crash_all(scene: Scene, random: Random) -> None:
     """The power of the whole cluster fails (failures b1)."""
-    for node in scene.running():
+    running = scene.running()
+    if not running:
+        raise NotPossible("nobody runs")
+    for node in running:
         scene.machine(node).down_until = scene.now + _down_for(random)
         node.crash(power_lost=True)
 
@@ -54,22 +71,21 @@ async def crash_all(scene: Scene, random: Random) -> None:
 async def stop(scene: Scene, random: Random) -> None:
     """A process ends orderly, and comes back; every third time in a hurry, without a handover."""
     node = _victim(scene, random)
-    if node is not None:
-        machine = scene.machine(node)
-        machine.down_until = scene.now + _down_for(random)
-        machine.held = True
-        machine.stops += 1
-        try:
-            await node.stop(handover=machine.stops % 3 != 0)
-        finally:
-            machine.held = False
+    machine = scene.machine(node)
+    machine.down_until = scene.now + _down_for(random)
+    machine.held = True
+    machine.stops += 1
+    try:
+        await node.stop(handover=machine.stops % 3 != 0)
+    finally:
+        machine.held = False
 
 
 async def pause(scene: Scene, random: Random) -> None:
     """A process stands still for longer than it takes to elect another."""
     node = _victim(scene, random)
-    if node is None or node.paused:
-        return
+    if node.paused:
+        raise NotPossible("it stands still already")
     machine, incarnation = scene.machine(node), node.incarnation
     machine.begin_oddity()
     node.pause()
@@ -82,8 +98,6 @@ async def pause(scene: Scene, random: Random) -> None:
 async def drift(scene: Scene, random: Random) -> None:
     """A clock runs too fast or too slow, and may jump."""
     node = _victim(scene, random)
-    if node is None:
-        return
     machine, incarnation = scene.machine(node), node.incarnation
     machine.begin_oddity()
     rate = random.choice([0.3, 0.8, 0.95, 1.05, 1.3, 3.0])
@@ -97,8 +111,6 @@ async def drift(scene: Scene, random: Random) -> None:
 async def slow_apply(scene: Scene, random: Random) -> None:
     """A state machine takes its time, or hangs for a while."""
     node = _victim(scene, random)
-    if node is None:
-        return
     machine = scene.machine(node)
     if random.random() < 0.3:
         machine.begin_oddity()

@@ -14,7 +14,7 @@ from raftify.core.types import Message, MessageType
 from raftify.errors import ConfChangeRejected, ConfigError, OutcomeUnknown, RaftifyError
 from raftify.testing.simulation.node import SimulatedNode
 from raftify.testing.simulation.observer import NodeView, Observer
-from raftify.testing.storm.scene import Scene
+from raftify.testing.storm.scene import NotPossible, Scene
 
 _SECONDS = 3.0
 #: After so many seconds a request that nobody knows the outcome of is not under way any more.
@@ -53,9 +53,9 @@ def _new_write(scene: Scene, random: Random, who: str) -> tuple[Any, bytes, Any]
 
 async def forgotten_write(scene: Scene, random: Random) -> None:
     """Propose, and do not wait. What came of it is noted when it comes, if it ever does."""
-    node = scene.any_node(random)
-    if node is None or node.process is None or node.facade is None or node.paused:
-        return
+    node = scene.some_node(random)
+    if node.process is None or node.facade is None or node.paused:
+        raise NotPossible(f"{node} takes nothing")
     asked, data, call = _new_write(scene, random, "nowait")
 
     def note(written: asyncio.Future[bytes]) -> None:
@@ -79,8 +79,8 @@ async def burst_from_outside(scene: Scene, random: Random) -> None:
         try:
             async with asyncio.timeout(random.choice([0.05, *[10.0] * 9])):
                 results = await client.propose_many([data for _, data, _ in writes])
-        except (RaftifyError, TimeoutError):
-            return
+        except (RaftifyError, TimeoutError) as error:
+            raise NotPossible("it was not answered") from error
     for (asked, _, call), result in zip(writes, results, strict=True):
         if isinstance(result, bytes):
             call.ok(scene.workload.decode(asked, result))
@@ -90,9 +90,7 @@ async def burst_from_outside(scene: Scene, random: Random) -> None:
 
 async def questions_from_outside(scene: Scene, random: Random) -> None:
     """Ask a node what anybody may ask it."""
-    node = scene.any_node(random)
-    if node is None:
-        return
+    node = scene.some_node(random)
     committed = max(other.runtime.state.committed for other in scene.running())
     node_id = node.id
     async with _client(scene, node) as client:
@@ -124,7 +122,7 @@ async def founded_again(scene: Scene, random: Random) -> None:
     """Somebody founds a cluster of other members by a node that has one: it must refuse."""
     founded = [node for node in scene.running() if _is_founded_for_good(scene, node)]
     if not founded:
-        return
+        raise NotPossible("nobody has a cluster for good")
     node = random.choice(founded)
     stranger = {1 << 40: f"{node.name}:9"}
     async with _client(scene, node) as client:
@@ -147,12 +145,12 @@ async def misdirected(scene: Scene, random: Random) -> None:
     """Somebody tells the cluster a wrong address of a member: it is called where nobody listens,
     or where another member does, until it says itself where it is."""
     if not scene.everybody_can_be_found():
-        return
+        raise NotPossible("another one is lost")
     nodes = list(scene.cluster.nodes.values())
     victim, other = random.choice(nodes), random.choice(nodes)
     if not victim.runtime.state.membership.is_member(victim.id):
         # It waits to be called, knows nobody, and cannot say where it is.
-        return
+        raise NotPossible(f"{victim} is no member")
     wrong = random.choice([f"{victim.name}:9", f"{other.name}:9", other.address, victim.address])
     scene.misplaced_until = math.inf
     async with _client(scene) as client:
@@ -175,12 +173,12 @@ async def misdirected(scene: Scene, random: Random) -> None:
 async def old_message(scene: Scene, random: Random) -> None:
     """A message of some time ago comes again, as an RPC of its own or handed over by a tool."""
     if not scene.mail:
-        return
+        raise NotPossible("there are no old messages")
     message = random.choice(scene.mail)
     nodes = [scene.cluster.nodes.get(node_id) for node_id in (message.from_, message.to)]
     if None in nodes or any(scene.machine(n).lost or scene.machine(n).held for n in nodes if n):
         # It speaks of a disk that is not there any more.
-        return
+        raise NotPossible("one of them is gone")
     node = nodes[1]
     assert node is not None
     if random.random() < 0.5:

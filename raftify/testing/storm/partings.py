@@ -6,7 +6,7 @@ import asyncio
 from random import Random
 
 from raftify.testing.simulation.node import STOP, SimulatedNode
-from raftify.testing.storm.scene import Scene
+from raftify.testing.storm.scene import NotPossible, Scene
 
 _SECONDS = 5.0
 #: How long the commit of a change takes at most where nothing holds it up.
@@ -26,7 +26,7 @@ def scrap(scene: Scene, node_id: int) -> None:
     whatever becomes of the others."""
     node = scene.cluster.nodes.get(node_id)
     if node is not None and not scene.machine(node).held:
-        scene.count("machine of a removed node scrapped")
+        scene.reach("machine of a removed node scrapped")
         node.crash()
         del scene.cluster.nodes[node_id]
 
@@ -53,11 +53,11 @@ async def remove_unheard(scene: Scene, random: Random, *, leaves: bool) -> None:
     leader = scene.a_leader()
     others = _other_voters(scene, leader)
     if leader is None or len(others) < 2:
-        return
+        raise NotPossible("there are too few voters")
     random.shuffle(others)
     gone, slow = others[0], others[1 : 1 + len(others) // 2]
     if leaves and gone.paused:
-        return
+        raise NotPossible(f"{gone} stands still")
     before = [(node, node.incarnation) for node in slow]
     for node in slow:
         node.stall()
@@ -82,11 +82,11 @@ async def move_unseen(scene: Scene, random: Random) -> None:
     leader = scene.a_leader()
     others = _other_voters(scene, leader)
     if leader is None or len(others) < 2 or not scene.everybody_can_be_found():
-        return
+        raise NotPossible("there are too few voters, or another one is lost")
     away = random.choice(others)
     machine = scene.machine(away)
     if machine.held or not away.runtime.state.membership.is_member(away.id):
-        return
+        raise NotPossible(f"{away} cannot be away now")
     machine.held = True
     away.crash()
     try:
@@ -98,7 +98,7 @@ async def move_unseen(scene: Scene, random: Random) -> None:
     finally:
         machine.held = False
         if not away.running and scene.everybody_can_be_found():
-            scene.count("moved to another address")
+            scene.reach("moved to another address")
             away.start(address=f"{away.name}:{random.randint(7001, 7999)}")
 
 

@@ -31,7 +31,7 @@ async def refound(scene: Scene, members: list[SimulatedNode]) -> None:
     state = scene.workload.state(source.machine)
     if source.runtime.state.applied != index:
         raise StormFailed(f"{source} is at rest, and its snapshot ends at {index}")
-    scene.count("founded anew with a snapshot")
+    scene.reach("founded anew with a snapshot")
     cluster = _new_cluster(scene)
     with tempfile.TemporaryDirectory(prefix="raftify-storm-") as directory:
         path = _save(source, Path(directory))

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace as changed
 from random import Random
 
+from raftify.core.types import Role
 from raftify.errors import (
     ConfChangeRejected,
     IncarnationMismatch,
@@ -17,23 +18,64 @@ from raftify.errors import (
 )
 from raftify.peers import Peers
 from raftify.testing.simulation.node import SimulatedNode
-from raftify.testing.storm.scene import Machine, Scene, name_of
+from raftify.testing.storm.scene import Machine, NotPossible, Scene, name_of, patient
 
-#: How long an empty disk runs under its old id.
-_OLD_ID_SECONDS = 3.0
+#: How long a disk that can be spared is looked for, in seconds.
+_LOOK = 5.0
+#: How long an empty disk runs under its old id, and then until it has heard that it may not.
+_OLD_ID_SECONDS, _UNTIL_TOLD = 3.0, 10.0
+
+
+async def find_spare(scene: Scene, random: Random) -> SimulatedNode:
+    """Return a node whose disk may be lost; wait a little until that is certain of one.
+
+    Raises:
+        NotPossible: it does not become certain.
+        RaftifyError: the leader cannot say.
+    """
+    until = scene.now + _LOOK
+    while True:
+        node = await _who_can_be_spared(scene, random)
+        if node is not None:
+            return node
+        if scene.over or scene.now >= until:
+            raise NotPossible("no disk can be spared for certain")
+        await patient(scene, 0.5)
+
+
+async def _who_can_be_spared(scene: Scene, random: Random) -> SimulatedNode | None:
+    """Return a node whose disk may be lost; None if that is not certain.
+
+    Certain is what a leader says of the membership once no older request can change it.
+    """
+    if scene.now < scene.unsettled_until:
+        return None
+    leader = scene.a_leader()
+    if leader is None:
+        return None
+    await leader.raft.read_index(timeout=_LOOK)
+    core = leader.view.raft
+    # It has committed an entry of its term: what is not in its log now will never be.
+    if core is None or core.role is not Role.LEADER or core.has_pending_conf():
+        return None
+    conf_state = leader.runtime.state.membership.conf_state
+    if len(conf_state.voters) < 3 or conf_state.voters_outgoing:
+        return None
+    ids = [i for i in (*conf_state.voters, *conf_state.learners) if i in scene.cluster.nodes]
+    return scene.cluster.nodes[random.choice(ids)] if ids else None
 
 
 async def damage(scene: Scene, node: SimulatedNode, random: Random) -> None:
     """Let the disk of `node` be wiped, torn or changed. The node comes back as another one."""
     machine = scene.machine(node)
-    kind = random.choice(["wipe", "wipe", "tear", "flip bit"])
+    kind = random.choice(["wipe", "wipe", "wipe", "tear", "flip bit"])
     scene.count(f"disk: {kind}")
     machine.held = True
     scene.invariants.forget(node.id)
     if kind == "wipe":
         met = _who_met(scene, node)
         node.wipe()
-        if random.random() < 0.5:
+        if random.random() < 0.75:
             await come_back_under_the_old_id(scene, node, met)
         return
     if kind == "tear":
@@ -82,6 +124,9 @@ async def come_back_under_the_old_id(
         node.config = None
     await asyncio.sleep(_OLD_ID_SECONDS)
     _demand_not_heard(scene, node, met)
+    until = scene.now + _UNTIL_TOLD
+    while node.running and scene.now < until and not scene.over:
+        await patient(scene, 0.1)
     if node.running:
         node.crash()
     elif not isinstance(node.failure, IncarnationMismatch | NodeRemoved | None) and not (
@@ -143,4 +188,5 @@ async def replace(scene: Scene, machine: Machine, through: SimulatedNode, second
     old = node.id
     await scene.cluster.rejoin(node, through)
     machine.lost = machine.held = machine.removing = False
-    scene.count(f"machine {node.name} came back: {old} is now {node.id}")
+    scene.reach("machine with a new disk joined under a new id")
+    scene.cluster.note(f"machine {node.name} came back: {old} is now {node.id}")

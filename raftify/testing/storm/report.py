@@ -15,6 +15,15 @@ class StormReport:
     """One storm. Times in seconds of virtual time; `error` is empty if nothing was wrong.
 
     Attributes:
+        operations: outcomes of the clients' operations, and errors of changes of the membership.
+        faults: what went wrong, each counted once it was done.
+        requests: what else was asked of the cluster and done: transfers, snapshots, bursts.
+        changes: changes of the membership that were made.
+        undone: what was drawn of these three, and was refused or not possible then.
+        milestones: what the cluster came to, as the way in which it was founded.
+        packets: what the network did to packets.
+        ends: by what errors nodes ended.
+        looks: what was looked at, and waited for.
         unavailable: how long the clients got no answer, in gaps longer than a second.
         worst_gap: the longest of these gaps.
         recovery: from the end of all faults until everything agreed.
@@ -27,6 +36,10 @@ class StormReport:
     size: int = 0
     operations: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
+    requests: Counter[str] = field(default_factory=Counter)
+    changes: Counter[str] = field(default_factory=Counter)
+    undone: Counter[str] = field(default_factory=Counter)
+    milestones: Counter[str] = field(default_factory=Counter)
     packets: Counter[str] = field(default_factory=Counter)
     ends: Counter[str] = field(default_factory=Counter)
     looks: Counter[str] = field(default_factory=Counter)
@@ -62,17 +75,11 @@ class StormReport:
 
 def summary(reports: list[StormReport]) -> str:
     """Return many storms as a few lines of numbers."""
-    faults: Counter[str] = Counter()
-    packets: Counter[str] = Counter()
-    operations: Counter[str] = Counter()
-    ends: Counter[str] = Counter()
-    looks: Counter[str] = Counter()
-    for report in reports:
-        faults.update(report.faults)
-        packets.update(report.packets)
-        operations.update(report.operations)
-        ends.update(report.ends)
-        looks.update(report.looks)
+
+    def all_of(name: str) -> Counter[str]:
+        return sum((getattr(report, name) for report in reports), Counter[str]())
+
+    faults, undone = all_of("faults"), all_of("undone")
     failed = [str(report.seed) for report in reports if report.error]
     hours = sum(report.seconds for report in reports) / 3600
     cpu = sum(report.cpu_seconds for report in reports)
@@ -81,11 +88,16 @@ def summary(reports: list[StormReport]) -> str:
     worst = max((report.worst_gap for report in reports), default=0.0)
     lines = [
         f"{len(reports)} seeds, {hours:.2f} simulated hours in {cpu:.0f} s of processor time",
-        f"operations: {_listed(operations)}",
+        f"faults injected: {faults.total()} in all",
+        f"operations: {_listed(all_of('operations'))}",
         f"faults: {_listed(faults)}",
-        f"looked at: {_listed(looks)}",
-        f"packets: {_listed(packets)}",
-        f"nodes that ended by themselves: {_listed(ends)}",
+        f"requests: {_listed(all_of('requests'))}",
+        f"changes of the membership: {_listed(all_of('changes'))}",
+        f"refused or not possible: {undone.total()} in all, {_listed(undone)}",
+        f"milestones: {_listed(all_of('milestones'))}",
+        f"looked at: {_listed(all_of('looks'))}",
+        f"packets: {_listed(all_of('packets'))}",
+        f"nodes that ended by themselves: {_listed(all_of('ends'))}",
         f"unavailable {sum(r.unavailable for r in reports):.0f} s in all, worst gap {worst:.1f} s",
         f"after the last fault back in {middle:.1f} s (median), {recoveries[-1]:.1f} s (worst)",
         f"histories too hard to judge: {sum(report.undecided for report in reports)}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from random import Random
 
 from raftify.errors import RaftifyError
@@ -16,49 +15,43 @@ _SECONDS = 3.0
 
 async def transfer(scene: Scene, random: Random) -> None:
     """Hand leadership to any node, or to whom the leader thinks best, asked for at any node."""
-    node = scene.any_node(random)
-    if node is not None:
-        to = random.choice([None, None, *scene.cluster.nodes])
-        leads = await node.raft.transfer_leader(to, timeout=_SECONDS)
-        if not leads or to not in (None, leads):
-            scene.fail(f"leadership was to go to {to or 'the best'}, and went to {leads}")
+    node = scene.some_node(random)
+    to = random.choice([None, None, *scene.cluster.nodes])
+    leads = await node.raft.transfer_leader(to, timeout=_SECONDS)
+    if not leads or to not in (None, leads):
+        scene.fail(f"leadership was to go to {to or 'the best'}, and went to {leads}")
 
 
 async def snapshot(scene: Scene, random: Random) -> None:
     """Take a snapshot now, and perhaps discard the log behind it."""
-    node = scene.any_node(random)
-    if node is not None:
-        index = await node.raft.make_snapshot(timeout=_SECONDS)
-        if random.random() < 0.5:
-            await node.raft.purge_log(index, timeout=_SECONDS)
+    node = scene.some_node(random)
+    index = await node.raft.make_snapshot(timeout=_SECONDS)
+    if random.random() < 0.5:
+        await node.raft.purge_log(index, timeout=_SECONDS)
 
 
 async def campaign(scene: Scene, random: Random) -> None:
     """Stand for election although somebody leads."""
-    node = scene.any_node(random)
-    if node is not None:
-        await node.raft.campaign(timeout=_SECONDS)
+    node = scene.some_node(random)
+    await node.raft.campaign(timeout=_SECONDS)
 
 
 async def demote(scene: Scene, _random: Random) -> None:
     """Give up leadership."""
-    node = scene.a_leader()
-    if node is not None:
-        await node.raft.demote(timeout=_SECONDS)
+    node = scene.the_leader()
+    await node.raft.demote(timeout=_SECONDS)
 
 
 async def ping(scene: Scene, _random: Random) -> None:
     """Send heartbeats at once."""
-    node = scene.a_leader()
-    if node is not None:
-        await node.raft.ping(timeout=_SECONDS)
+    node = scene.the_leader()
+    await node.raft.ping(timeout=_SECONDS)
 
 
 async def burst(scene: Scene, random: Random) -> None:
     """Propose many at once, and cancel the wait for some."""
-    node = scene.any_node(random)
-    if node is not None:
-        await burst_at(scene, random, node, random.choice([0.01, 10.0]))
+    node = scene.some_node(random)
+    await burst_at(scene, random, node, random.choice([0.01, 10.0]))
 
 
 async def burst_at(scene: Scene, random: Random, node: SimulatedNode, patience: float) -> None:
@@ -92,17 +85,9 @@ async def burst_at(scene: Scene, random: Random, node: SimulatedNode, patience: 
             call.unknown()
 
 
-async def politely(scene: Scene, request: object, random: Random) -> None:
-    """Make a request whose refusal is an answer, too."""
-    with suppress(RaftifyError, TimeoutError):
-        await request(scene, random)  # type: ignore[operator]
-
-
 async def switched_off(scene: Scene, random: Random) -> None:
     """Turn off what a node does by itself, and on again."""
-    node = scene.any_node(random)
-    if node is None:
-        return
+    node = scene.some_node(random)
     switches, name = node.raft.switches, random.choice(["tick", "heartbeat", "elect"])
     setattr(switches, name, False)
     await patient(scene, random.uniform(0.1, 5))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter, deque
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from random import Random
 
@@ -21,6 +22,10 @@ from raftify.testing.storm.workload import Workload
 
 class StormFailed(AssertionError):
     """Something did not hold that no invariant covers; the message says what."""
+
+
+class NotPossible(Exception):
+    """There is nothing now that a fault, a request or a change could be done to."""
 
 
 @dataclass(slots=True)
@@ -78,7 +83,13 @@ class Scene:
     stale: Recorder
     random: Random
     over: bool = False
+    #: What went wrong, by its name; and what was asked of the cluster and done.
     faults: Counter[str] = field(default_factory=Counter)
+    requests: Counter[str] = field(default_factory=Counter)
+    changes: Counter[str] = field(default_factory=Counter)
+    #: What was drawn of all that, and was refused, or not possible then.
+    undone: Counter[str] = field(default_factory=Counter)
+    milestones: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
     ends: Counter[str] = field(default_factory=Counter)
     #: What was looked at by those who ask for nothing, and what came of it.
@@ -138,6 +149,31 @@ class Scene:
         """Return the nodes whose processes run."""
         return self.cluster.running()
 
+    def some_node(self, random: Random, *, leader: float = 0.0) -> SimulatedNode:
+        """Return one of the running nodes; with the probability `leader`, the leader.
+
+        Raises:
+            NotPossible: nobody runs.
+        """
+        leading = self.a_leader()
+        if leading is not None and leader and random.random() < leader:
+            return leading
+        node = self.any_node(random)
+        if node is None:
+            raise NotPossible("nobody runs")
+        return node
+
+    def the_leader(self) -> SimulatedNode:
+        """Return what `a_leader` does.
+
+        Raises:
+            NotPossible: nobody believes to lead.
+        """
+        leader = self.a_leader()
+        if leader is None:
+            raise NotPossible("nobody leads")
+        return leader
+
     def any_node(self, random: Random) -> SimulatedNode | None:
         """Return one of the running nodes."""
         running = self.running()
@@ -168,9 +204,24 @@ class Scene:
             node.config = draw_config(random, self.plan)
 
     def count(self, fault: str) -> None:
-        """Count a fault, and put it into the trace."""
+        """Count a fault that happens now, and put it into the trace."""
         self.faults[fault] += 1
         self.cluster.note(fault)
+
+    def reach(self, milestone: str) -> None:
+        """Count what the cluster has come to, and put it into the trace."""
+        self.milestones[milestone] += 1
+        self.cluster.note(milestone)
+
+    async def attempt(self, name: str, kind: Counter[str], work: Awaitable[None]) -> None:
+        """Do `work`, and count it in `kind` once it is done; a refusal is an answer, too."""
+        self.cluster.note(name)
+        try:
+            await work
+        except (NotPossible, RaftifyError, TimeoutError):
+            self.undone[name] += 1
+        else:
+            kind[name] += 1
 
     def succeeded(self, call: Call) -> None:
         """Note that an operation was answered."""

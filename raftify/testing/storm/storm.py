@@ -35,7 +35,7 @@ from raftify.testing.storm.outside import Mailbag
 from raftify.testing.storm.plan import Plan, draw_config, draw_plan
 from raftify.testing.storm.refounding import refound
 from raftify.testing.storm.report import StormReport
-from raftify.testing.storm.requests import REQUESTS, politely
+from raftify.testing.storm.requests import REQUESTS
 from raftify.testing.storm.scene import Scene, StormFailed, patient
 from raftify.testing.storm.spectator import Spectator
 from raftify.testing.storm.store import StoreWorkload
@@ -189,9 +189,10 @@ class Storm:
             if not self._groups:
                 continue
             fault = random.choice(random.choice(self._groups))
-            scene.count(fault.__name__.replace("_", " "))
-            work = politely(scene, fault, Random(random.getrandbits(64)))
-            raging.add(asyncio.create_task(work, name=fault.__name__))
+            name, kind = fault.__name__, scene.requests if fault in REQUESTS else scene.faults
+            work = fault(scene, Random(random.getrandbits(64)))
+            attempt = scene.attempt(name.replace("_", " "), kind, work)
+            raging.add(asyncio.create_task(attempt, name=name))
         scene.over = True
         heal(scene)
         await _all_return(raging, "a fault")
@@ -261,6 +262,8 @@ class Storm:
     def _note(self, scene: Scene, began: float, ended: float) -> None:
         report = self.report
         report.operations, report.faults = scene.outcomes, scene.faults
+        report.requests, report.changes = scene.requests, scene.changes
+        report.undone, report.milestones = scene.undone, scene.milestones
         report.packets, report.ends = Counter(scene.cluster.network.counts), scene.ends
         report.looks = scene.looks
         report.note_gaps(began, ended, scene.successes)
