@@ -7,8 +7,33 @@ import subprocess
 import sys
 from pathlib import Path
 
-from raftify.testing.simulation import Trace
+import pytest
+
+from raftify.state_machine import AbstractStateMachine
+from raftify.testing.simulation import SimulatedCluster, Trace, simulate
+from raftify.testing.simulation.trace import Applied, Event, Kept, Sent
 from tests.testing.simulated_lives import live
+
+
+class Blind(AbstractStateMachine):
+    """Answers and keeps the same whatever it gets."""
+
+    async def apply(self, data: bytes) -> bytes:
+        return b"done"
+
+    async def snapshot(self) -> bytes:
+        return self.encode()
+
+    async def restore(self, data: bytes) -> None:
+        pass
+
+    def encode(self) -> bytes:
+        return b"nothing"
+
+    @classmethod
+    def decode(cls, data: bytes) -> Blind:
+        return cls()
+
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,3 +70,66 @@ def test_other_processes_with_other_hashes_give_the_same_trace() -> None:
     assert digest_elsewhere([7, 8], "1") == here
     # In another order, so that nothing is left over from the run before.
     assert digest_elsewhere([8, 7], "2") == here[::-1]
+
+
+def digest_of(content: bytes, *, through_a_client: bool = False) -> str:
+    """Return the digest of a run that proposes `content` and no more; nothing else differs."""
+
+    async def scenario(cluster: SimulatedCluster[Blind]) -> None:
+        await cluster.start(3)
+        if through_a_client:
+            async with cluster.client() as client:
+                await client.propose(content)
+        else:
+            await (await cluster.leader()).raft.propose(content)
+        await cluster.converge()
+
+    return simulate(scenario, machine=Blind, seed=1).trace.digest()
+
+
+@pytest.mark.parametrize("through_a_client", [False, True])
+def test_one_byte_of_content_makes_another_trace(*, through_a_client: bool) -> None:
+    """The packets are as large, as many and at the same times: only what is in them differs."""
+    first, again, other = (
+        digest_of(content, through_a_client=through_a_client)
+        for content in (b"a" * 100 + b"x", b"a" * 100 + b"x", b"a" * 100 + b"y")
+    )
+    assert first == again
+    assert first != other
+
+
+def test_an_answer_alone_makes_another_trace() -> None:
+    """A state machine that answers by what is not in the log is found out by the digest."""
+
+    def digest_with(answer: bytes) -> str:
+        class Answering(Blind):
+            async def apply(self, data: bytes) -> bytes:
+                return answer
+
+        async def scenario(cluster: SimulatedCluster[Answering]) -> None:
+            (node,) = await cluster.start(1)
+            await node.raft.propose(b"x")
+
+        return simulate(scenario, machine=Answering).trace.digest()
+
+    assert digest_with(b"a") == digest_with(b"a") != digest_with(b"b")
+
+
+def test_every_kind_of_event_that_has_content_tells_it_apart() -> None:
+    """What a packet, a state machine and a disk got is in the events: they show where two runs
+    that should be one part."""
+
+    def events(content: bytes) -> list[Event]:
+        async def scenario(cluster: SimulatedCluster[Blind]) -> None:
+            (node,) = await cluster.start(1)
+            async with cluster.client() as client:
+                await client.propose(content)
+            await node.raft.make_snapshot()
+
+        trace = Trace()
+        simulate(scenario, machine=Blind, trace=trace)
+        return trace.events()
+
+    pairs = list(zip(events(b"x"), events(b"y"), strict=True))
+    assert {type(one) for one, other in pairs if one != other} == {Applied, Kept, Sent}
+    assert all(type(one) is type(other) and one.time == other.time for one, other in pairs)

@@ -23,18 +23,21 @@ from typing import Generic
 from raftify.client import create_client
 from raftify.client.service_client import RaftServiceClient
 from raftify.config import Config
-from raftify.core.types import Entry, Message, Role
+from raftify.core.types import Entry, Message, Role, Snapshot
 from raftify.errors import RaftifyError
 from raftify.peers import ClusterJoinTicket, InitialRole, Peer, Peers
 from raftify.state_machine import Machine_co
+from raftify.testing.simulation.exchange import Host
 from raftify.testing.simulation.loop import SimulatedLoop
-from raftify.testing.simulation.network import Host, SimulatedNetwork
+from raftify.testing.simulation.network import SimulatedNetwork
 from raftify.testing.simulation.node import CRASH, STOP, SimulatedNode
 from raftify.testing.simulation.observer import Observer
 from raftify.testing.simulation.process import Process
 from raftify.testing.simulation.remote import SimulatedRemote
 from raftify.testing.simulation.trace import (
+    Answered,
     Applied,
+    Called,
     Committed,
     Ended,
     Fault,
@@ -42,6 +45,7 @@ from raftify.testing.simulation.trace import (
     RoleChanged,
     Started,
     Trace,
+    fingerprint,
 )
 
 #: How often what has no event is looked at, in seconds of virtual time.
@@ -91,6 +95,7 @@ class SimulatedCluster(Generic[Machine_co]):
         self.left_over: list[str] = []
         self._machines = 0
         self._clients = 0
+        self._calls = 0
         self._seen: dict[str, tuple[Role, int, int]] = {}
 
     @property
@@ -193,6 +198,7 @@ class SimulatedCluster(Generic[Machine_co]):
             self._clients += 1
             name = f"client{self._clients}"
         host = Host(name, None)
+        self.network.know(name)
 
         def connect(
             address: str,
@@ -294,6 +300,17 @@ class SimulatedCluster(Generic[Machine_co]):
         """Put a fault into the trace."""
         self.trace.add(Fault(self.loop.now, fault))
 
+    def note_call(self, node: SimulatedNode, what: str) -> Callable[[str, bytes], None]:
+        """Note a call of the scenario; return what is to be called with its answer."""
+        self._calls += 1
+        number = self._calls
+        self.trace.add(Called(self.now, node.name, number, what))
+
+        def noted(what: str, content: bytes) -> None:
+            self.trace.add(Answered(self.now, node.name, number, what, fingerprint(content)))
+
+        return noted
+
     def watch_start(self, node: SimulatedNode) -> None:
         self.trace.add(Started(self.now, node.name, node.id, node.incarnation))
         self._seen.pop(node.name, None)
@@ -338,11 +355,15 @@ class SimulatedCluster(Generic[Machine_co]):
     def watch_apply(
         self, node: SimulatedNode, entries: Sequence[Entry], results: Sequence[bytes]
     ) -> None:
-        self.trace.add(Applied(self.now, node.name, entries[0].index, entries[-1].index))
+        content = fingerprint(*(entry.data for entry in entries), *results)
+        first, last = entries[0].index, entries[-1].index
+        self.trace.add(Applied(self.now, node.name, first, last, content))
         self._tell(lambda observer: observer.on_apply(node.view, entries, results))
 
-    def watch_restore(self, node: SimulatedNode, index: int) -> None:
-        self.trace.add(Restored(self.now, node.name, index))
+    def watch_restore(self, node: SimulatedNode, snapshot: Snapshot) -> None:
+        index = snapshot.metadata.index
+        # What describes the file, with its size and checksum.
+        self.trace.add(Restored(self.now, node.name, index, fingerprint(snapshot.data)))
         self._tell(lambda observer: observer.on_restore(node.view, index))
 
     def check_left_over(self, node: SimulatedNode, process: Process) -> None:
@@ -365,7 +386,8 @@ class SimulatedCluster(Generic[Machine_co]):
         if self._beside is not None:
             return self._beside._new_name()
         self._machines += 1
-        return f"n{self._machines}"
+        self.network.know(name := f"n{self._machines}")
+        return name
 
 
 def _silent() -> logging.Logger:

@@ -23,7 +23,7 @@ from raftify.testing.simulation import disk_faults as faults
 from raftify.testing.simulation.disk_durable import DurableLog
 from raftify.testing.simulation.disk_environment import SimulatedEnvironment
 from raftify.testing.simulation.disk_folder import SimulatedFolder, StoredFolder
-from raftify.testing.simulation.disk_hold import DiskHealth, Hold
+from raftify.testing.simulation.disk_hold import DiskHealth, Hold, Taken
 from raftify.testing.simulation.disk_tables import Tables
 
 #: Where a store keeps what it discarded from its log.
@@ -36,8 +36,21 @@ class SimulatedDisk:
     One process at a time has it open; `close` of the storage, or `crash`, ends its hold.
     """
 
-    def __init__(self, random: Random, name: str = "disk") -> None:
-        """Make an empty disk; `name` stands in messages where a directory's path would."""
+    def __init__(
+        self,
+        random: Random,
+        name: str = "disk",
+        *,
+        note: Callable[[str], None] = lambda fault: None,  # noqa: ARG005 - nobody asked
+        taken: Taken = lambda what, content: None,  # noqa: ARG005 - nobody asked
+    ) -> None:
+        """Make an empty disk; `name` stands in messages where a directory's path would.
+
+        Args:
+            note: is told, in words, what is done to the disk.
+            taken: is told what the disk took: what it was, and the bytes.
+        """
+        self._note, self._taken = note, taken
         self._path = Path(name)
         # Of their own, so that an id does not depend on how many crashes came before.
         self._ids = Random(random.getrandbits(64))
@@ -68,7 +81,7 @@ class SimulatedDisk:
         if self._hold is not None:
             raise StorageLocked(f"{self._path} is open already: close that storage or crash first")
         config = config or Config()
-        hold = Hold(self._health, self._random)
+        hold = Hold(self._health, self._random, self._taken)
         environment = SimulatedEnvironment(
             self._path / DATA_FILE, self._tables, hold, config.lmdb_map_size, self._folder.image
         )
@@ -115,18 +128,27 @@ class SimulatedDisk:
             self._folder.lose_power(self._random)
             self._archive.lose_power(self._random)
 
-    def crash_after(self, operations: int, then: Callable[[], None] | None = None) -> None:
-        """Let the power be lost in the write number `operations` from now; 0 is the next one, and
-        -1 stands for never.
+    def crash_after(
+        self,
+        operations: int,
+        then: Callable[[], None] | None = None,
+        *,
+        power_lost: bool = True,
+    ) -> None:
+        """Crash in the write number `operations` from now; 0 is the next one, and -1 stands for
+        never.
 
         A write is a commit, or a change, sync or new name of a file. That one is done, or not.
         The call that made it raises ProcessIsDead, after `then` was called.
+
+        Args:
+            power_lost: as `crash` has it.
         """
         if self._hold is None:
             raise StorageLocked(f"nobody has {self._path} open who could crash")
 
         def crash() -> None:
-            self.crash()
+            self.crash(power_lost=power_lost)
             if then is not None:
                 then()
 
@@ -141,7 +163,7 @@ class SimulatedDisk:
 
     @full.setter
     def full(self, full: bool) -> None:
-        self._health.room_bytes = 0 if full else None
+        self.room_bytes = 0 if full else None
 
     @property
     def room_bytes(self) -> int | None:
@@ -150,6 +172,8 @@ class SimulatedDisk:
 
     @room_bytes.setter
     def room_bytes(self, room_bytes: int | None) -> None:
+        if room_bytes != self._health.room_bytes:
+            self._note("has room again" if room_bytes is None else f"has room for {room_bytes} B")
         self._health.room_bytes = room_bytes
 
     @property
@@ -159,6 +183,8 @@ class SimulatedDisk:
 
     @fail_reads.setter
     def fail_reads(self, fail: bool) -> None:
+        if fail != self._health.fail_reads:
+            self._note("reads fail" if fail else "reads again")
         self._health.fail_reads = fail
 
     @property
@@ -168,11 +194,14 @@ class SimulatedDisk:
 
     @fail_writes.setter
     def fail_writes(self, fail: bool) -> None:
+        if fail != self._health.fail_writes:
+            self._note("writes fail" if fail else "writes again")
         self._health.fail_writes = fail
 
     def wipe(self) -> None:
         """Lose everything, as of a new disk in the place of the old one."""
         self.crash()
+        self._note("is wiped")
         self._empty()
 
     def tear(self) -> str | None:
@@ -181,7 +210,7 @@ class SimulatedDisk:
         Returns what was torn; None if there is nothing.
         """
         self.crash()
-        return faults.tear(self._tables, self._random)
+        return self._done("torn", faults.tear(self._tables, self._random))
 
     def roll_back(self, transactions: int | None = None) -> int:
         """Crash, and be as before the last `transactions` ones, by default some; return how many.
@@ -189,15 +218,25 @@ class SimulatedDisk:
         This is what no node can notice by itself: everything on the disk fits together.
         """
         self.crash()
-        return faults.roll_back(self._tables, self._folder, self._random, transactions)
+        undone = faults.roll_back(self._tables, self._folder, self._random, transactions)
+        self._note(f"goes back by {undone} transactions")
+        return undone
 
     def return_old(self) -> str | None:
         """Have one record as it was before it was last changed; return which, or None."""
-        return faults.return_old(self._tables, self._random)
+        return self._done("old again", faults.return_old(self._tables, self._random))
 
     def flip_bit(self) -> str | None:
-        """Flip one bit of a record, its key or a snapshot's file; return which, or None."""
-        return faults.flip_bit(self._tables, self._folder, self._random)
+        """Flip one bit of a record, its key, or a file of a snapshot or of the archive; return
+        which, or None."""
+        folders = (self._folder, self._archive)
+        return self._done("a flipped bit", faults.flip_bit(self._tables, folders, self._random))
+
+    def _done(self, what: str, where: str | None) -> str | None:
+        """Note what was done to which part of the disk, if to any; return the part."""
+        if where is not None:
+            self._note(f"{what}: {where}")
+        return where
 
 
 class _Storage(LmdbStorage):

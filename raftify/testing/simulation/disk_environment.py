@@ -74,7 +74,11 @@ class SimulatedEnvironment:
             except BaseException:
                 undo(changes)
                 raise
-            self._hold.write(keep=lambda: tables.commit(changes, image), drop=lambda: undo(changes))
+            self._hold.write(keep=lambda: self._commit(changes, image), drop=lambda: undo(changes))
+
+    def _commit(self, changes: list[Change], image: object) -> None:
+        self._tables.commit(changes, image)
+        self._hold.taken(f"{len(changes)} changes", [part for c in changes for part in _after(c)])
 
     def last_txn_id(self) -> int:
         """Return the number of the last committed transaction."""
@@ -127,6 +131,13 @@ def _written_bytes(changes: list[Change]) -> int:
     """Return how large the records are that were put."""
     values = [change.table.values.get(change.key) for change in changes]
     return sum(len(value) for value in values if value is not None)
+
+
+def _after(change: Change) -> tuple[bytes, ...]:
+    """Return what a record is after `change`; one that is gone has no value."""
+    value = change.table.values.get(change.key)
+    place = (change.table.name, change.key)
+    return place if value is None else (*place, value)
 
 
 class SimulatedTransaction:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import cast
 
@@ -67,9 +67,9 @@ def return_old(tables: Tables, random: Random) -> str | None:
     return describe(change.table, change.key)
 
 
-def flip_bit(tables: Tables, folder: StoredFolder, random: Random) -> str | None:
+def flip_bit(tables: Tables, folders: Sequence[StoredFolder], random: Random) -> str | None:
     """Flip one bit somewhere; return where, or None if there is nothing."""
-    files = [(name, file) for name, file in folder.names.items() if file.data]
+    files = [item for folder in folders for item in folder.names.items() if item[1].data]
     found = tables.all_records()
     if files and (not found or random.random() < 0.2):
         name, file = random.choice(files)

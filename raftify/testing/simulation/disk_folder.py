@@ -141,7 +141,12 @@ class SimulatedFolder:
             self._check_writing(0)
         except OSError as error:
             raise from_os_error(error, self.path, "sync the directory") from error
-        self._hold.write(keep=self._stored.sync, drop=_nothing)
+
+        def keep() -> None:
+            self._stored.sync()
+            self._hold.taken("names synced", [name.encode() for name in self._stored.names])
+
+        self._hold.write(keep=keep, drop=_nothing)
 
     def _change(self, change: _Renaming) -> None:
         self._hold.write(keep=lambda: self._stored.change(change), drop=_nothing)
@@ -175,7 +180,9 @@ class SimulatedFile:
         _check(self._hold.writing_fails(0))
 
         def keep() -> None:
-            self._file.synced_bytes = len(self._file.data)
+            size, synced = len(self._file.data), self._file.synced_bytes
+            self._file.synced_bytes = size
+            self._hold.taken(f"file of {size} bytes synced", [bytes(self._file.data[synced:])])
 
         self._hold.write(keep=keep, drop=_nothing)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -24,11 +24,17 @@ class DiskHealth:
     fail_writes: bool = False
 
 
-class Hold:
-    """The hold that one process has of the disk, from opening to closing or crash."""
+#: Is told what a disk took, in words, and the bytes.
+Taken = Callable[[str, Sequence[bytes]], None]
 
-    def __init__(self, health: DiskHealth, random: Random) -> None:
+
+class Hold:
+    """The hold that one process has of the disk, from opening to closing or crash; `taken` is told
+    what the disk took of it."""
+
+    def __init__(self, health: DiskHealth, random: Random, taken: Taken) -> None:
         self.alive = True
+        self.taken = taken
         self._health = health
         self._random = random
         self._operations_left = -1

@@ -6,18 +6,21 @@ from collections.abc import Iterable
 from html import escape
 
 from raftify.testing.simulation.trace import (
-    Applied,
-    Committed,
+    Answered,
+    Called,
     Delivered,
     Dropped,
     Ended,
     Event,
+    Failed,
     Fault,
-    Restored,
+    Kept,
+    NodeEvent,
     RoleChanged,
     Sent,
-    Started,
+    Trace,
     text_of,
+    what_of,
 )
 
 _LANE = 190
@@ -31,15 +34,19 @@ _STYLE = """
 text { font: 11px monospace; fill: #222 } .time { fill: #888 } .lane { stroke: #ddd }
 .sent { stroke: #3465a4; fill: none } .lost { stroke: #cc0000; stroke-dasharray: 4 3; fill: none }
 .dead { stroke: #cc0000; stroke-width: 2 } .what { fill: #3465a4 } .fault { fill: #cc0000 }
+.failed { fill: #cc0000; font-weight: bold } .disk { fill: #888 } .call { fill: #6a1b9a }
 .leader { fill: #2e7d32; font-weight: bold }
 """
 
 
-def draw(events: Iterable[Event], title: str = "simulation") -> str:
+def draw(events: Iterable[Event], title: str = "") -> str:
     """Return a page of HTML that shows `events`; of more than MAX_EVENTS the last ones.
+
+    A Trace without a `title` of the caller's is called by its seed.
 
     Time goes down, one row an event, so that a burst is as readable as a minute of silence.
     """
+    title = title or (events.title if isinstance(events, Trace) else "") or "simulation"
     shown = list(events)[-MAX_EVENTS:]
     lanes = {name: _LEFT + _LANE * at + _LANE // 2 for at, name in enumerate(_names(shown))}
     height, width = _TOP + _ROW * (len(shown) + 2), _LEFT + _LANE * max(len(lanes), 2)
@@ -69,7 +76,7 @@ def _names(events: list[Event]) -> list[str]:
         match event:
             case Sent() | Delivered() | Dropped():
                 names |= {event.source, event.target}
-            case Fault():
+            case Fault() | Failed():
                 pass
             case _:
                 names.add(event.node)
@@ -79,31 +86,37 @@ def _names(events: list[Event]) -> list[str]:
 def _draw(event: Event, y: int, lanes: dict[str, int], left: dict[int, int]) -> str:
     """Return the marks of one event. `left` remembers in which row a packet left."""
     match event:
-        case Sent(_, source, _, number, what):
+        case Sent(_, source, _, number, what, _):
             left[number] = y
             return _mark(lanes[source], y, f"#{number} {what}", "what", tooltip=text_of(event))
-        case Delivered(_, source, target, number):
+        case Delivered(_, source, target, number, _):
             return _arrow(lanes[source], left.get(number, y), lanes[target], y, "sent", event)
         case Dropped(_, source, target, number, _):
             middle = (lanes[source] + lanes[target]) // 2
             return _arrow(lanes[source], left.get(number, y), middle, y, "lost", event)
-        case Started(_, node, node_id, incarnation):
-            return _mark(lanes[node], y, f"starts: node {node_id}, process {incarnation}")
         case Ended(_, node, how):
             x = lanes[node]
             cross = f"M{x - 6},{y - 6} L{x + 6},{y + 6} M{x + 6},{y - 6} L{x - 6},{y + 6}"
             return f'<path class="dead" d="{cross}"/>' + _mark(x + 6, y, how, "fault")
-        case RoleChanged(_, node, role, term):
-            style = "leader" if role == "leader" else ""
-            return _mark(lanes[node], y, f"{role}, term {term}", style)
-        case Committed(_, node, index):
-            return _mark(lanes[node], y, f"commit {index}")
-        case Applied(_, node, first, last):
-            return _mark(lanes[node], y, f"applies {first} to {last}")
-        case Restored(_, node, index):
-            return _mark(lanes[node], y, f"restores {index}")
         case Fault(_, what):
             return f'<text class="fault" x="{_LEFT}" y="{y + 4}">{escape(what)}</text>'
+        case Failed(_, what):
+            return f'<text class="failed" x="{_LEFT}" y="{y + 4}">FAILED: {escape(what)}</text>'
+        case _:
+            style = _style_of(event)
+            return _mark(lanes[event.node], y, what_of(event), style, tooltip=text_of(event))
+
+
+def _style_of(event: NodeEvent) -> str:
+    match event:
+        case RoleChanged(_, _, "leader", _):
+            return "leader"
+        case Kept():
+            return "disk"
+        case Called() | Answered():
+            return "call"
+        case _:
+            return ""
 
 
 def _mark(x: int, y: int, text: str, style: str = "", *, tooltip: str = "") -> str:

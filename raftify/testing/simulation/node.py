@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from random import Random
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from raftify.config import Config
-from raftify.core.types import Entry, Message
+from raftify.core.types import Entry, Message, Snapshot
 from raftify.errors import NodeStopped, OutcomeUnknown, RaftifyError
 from raftify.node.founding import prepare_store
 from raftify.node.raft_node import RaftNode
 from raftify.peers import Address, ReservedId
 from raftify.raft import Raft
 from raftify.state_machine import Machine_co
+from raftify.testing.simulation.calls import Calls
 from raftify.testing.simulation.disk import SimulatedDisk
-from raftify.testing.simulation.network import Host
+from raftify.testing.simulation.exchange import Host
 from raftify.testing.simulation.process import Process
+from raftify.testing.simulation.trace import Kept, fingerprint
 from raftify.testing.simulation.transport import SimulatedTransport
 from raftify.testing.simulation.view import Door, View
 from raftify.testing.simulation.watched_node import WatchedNode
@@ -56,7 +59,9 @@ class SimulatedNode(Generic[Machine_co]):
         self.name = name
         self.address = address
         self.random = Random(cluster.random.getrandbits(64))
-        self.storage = SimulatedDisk(Random(self.random.getrandbits(64)), name)
+        self.storage = SimulatedDisk(
+            Random(self.random.getrandbits(64)), name, note=self._note_disk, taken=self._note_taken
+        )
         self.config: Config | None = None
         self.incarnation = 0
         self.machine: Machine_co
@@ -74,7 +79,7 @@ class SimulatedNode(Generic[Machine_co]):
         self._host = Host(name, None)
         self._paces: list[Pace] = []
         self._workers: list[SimulatedWorker] = []
-        self._calls: dict[asyncio.Future[Any], None] = {}
+        self._calls = Calls(cluster.loop)
         self._ended: asyncio.Event = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -192,15 +197,22 @@ class SimulatedNode(Generic[Machine_co]):
             self.storage.crash(power_lost=power_lost)
             self._end(CRASH)
 
-    def crash_after(self, callbacks: int) -> None:
-        """Crash after so many callbacks of its process: at one of the very next `await`s."""
-        if self.process is not None:
-            self.cluster.loop.crash_after(self.process, callbacks, self.crash)
+    def crash_after(self, callbacks: int, *, power_lost: bool = True) -> None:
+        """Crash after so many callbacks of its process: at one of the very next `await`s.
 
-    def crash_in_write(self, writes: int) -> None:
+        `power_lost` as in `crash`; so with `crash_in_write`.
+        """
+        if self.process is not None:
+            self.cluster.note(f"{self.name} is to crash after {callbacks} callbacks")
+            crash = partial(self.crash, power_lost=power_lost)
+            self.cluster.loop.crash_after(self.process, callbacks, crash)
+
+    def crash_in_write(self, writes: int, *, power_lost: bool = True) -> None:
         """Crash in the middle of the disk write number `writes` from now; 0 is the next."""
         if self.running:
-            self.storage.crash_after(writes, self.crash)
+            self.cluster.note(f"{self.name} is to crash in its disk write {writes} from now")
+            crash = partial(self.crash, power_lost=False)  # the disk has lost it already
+            self.storage.crash_after(writes, crash, power_lost=power_lost)
 
     def defuse(self) -> None:
         """Take back a `crash_after` or `crash_in_write` that has not happened yet."""
@@ -309,10 +321,7 @@ class SimulatedNode(Generic[Machine_co]):
             self.storage.crash(power_lost=False)
         self.cluster.loop.kill(process)
         self.cluster.network.close_all_of(self._host)
-        calls, self._calls = self._calls, {}
-        for call in calls:
-            if not call.done():
-                call.set_exception(OutcomeUnknown(f"{self.name} ended ({how}) before it answered"))
+        self._calls.fail(lambda: OutcomeUnknown(f"{self.name} ended ({how}) before it answered"))
         self._ended.set()
         self.cluster.watch_end(self, how)
 
@@ -328,27 +337,7 @@ class SimulatedNode(Generic[Machine_co]):
         process, facade = self.process, self.facade
         if process is None or facade is None:
             raise NodeStopped(f"{self.name} does not run")
-        loop = self.cluster.loop
-        outer: asyncio.Future[T] = loop.create_future()
-        self._calls[outer] = None
-
-        async def work() -> None:
-            try:
-                result = await begin(facade)
-            except Exception as error:  # noqa: BLE001 - it is the caller's
-                if not outer.done():
-                    outer.set_exception(error)
-            else:
-                if not outer.done():
-                    outer.set_result(result)
-
-        task = process.run(lambda: loop.create_task(work(), name="call"))
-        try:
-            return await outer
-        finally:
-            self._calls.pop(outer, None)
-            if not task.done():
-                task.cancel()
+        return await self._calls.make(process, lambda: begin(facade))
 
     async def applied(self, index: int, timeout: float = 60.0) -> None:
         """Wait until its state machine has applied everything up to `index`."""
@@ -362,6 +351,12 @@ class SimulatedNode(Generic[Machine_co]):
     def watch_receive(self, message: Message) -> None:
         self.cluster.watch_receive(self, message)
 
+    def _note_disk(self, fault: str) -> None:
+        self.cluster.note(f"disk of {self.name}: {fault}")
+
+    def _note_taken(self, what: str, content: Sequence[bytes]) -> None:
+        self.cluster.trace.add(Kept(self.cluster.now, self.name, what, fingerprint(*content)))
+
     def watch_step(self) -> None:
         self.cluster.watch_step(self)
 
@@ -369,9 +364,9 @@ class SimulatedNode(Generic[Machine_co]):
         self.view.applied = entries[-1].index
         self.cluster.watch_apply(self, entries, results)
 
-    def watch_restore(self, index: int) -> None:
-        self.view.applied = index
-        self.cluster.watch_restore(self, index)
+    def watch_restore(self, snapshot: Snapshot) -> None:
+        self.view.applied = snapshot.metadata.index
+        self.cluster.watch_restore(self, snapshot)
 
 
 def _drawn(random: Random, mean: Callable[[], float]) -> Callable[[], tuple[float, float]]:

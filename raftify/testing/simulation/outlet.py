@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from raftify.core.types import Message
 from raftify.errors import NodeStopped, PeerRefused, RaftifyError
-from raftify.testing.simulation.network import Broken, Port
+from raftify.testing.simulation.exchange import Broken, Port
 from raftify.transport.arrivals import check_messages
 from raftify.transport.handshake import peer_metadata, read_handshake
 from raftify.transport.interface import Handshake

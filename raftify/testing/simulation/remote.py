@@ -18,7 +18,9 @@ from raftify.errors import (
     PeerUnreachable,
     RaftifyError,
 )
-from raftify.testing.simulation.network import Broken, Host, Port, SimulatedNetwork
+from raftify.testing.simulation.exchange import Broken, Host, Port
+from raftify.testing.simulation.network import SimulatedNetwork
+from raftify.testing.simulation.words import in_words
 from raftify.transport.client_calls import ClientCalls
 from raftify.transport.handshake import check_caller
 from raftify.transport.interface import Handshake, PeerService
@@ -82,7 +84,8 @@ class SimulatedRemote(GrpcRemoteNode):
         loop = asyncio.get_running_loop()
         result: asyncio.Future[bytes] = loop.create_future()
         request = pb.ProposeRequest(data=data, timeout_ms=min(int(timeout * 1000) + 1, 0xFFFFFFFF))
-        answer = self._request("Propose", request.SerializeToString(), timeout)
+        packed = request.SerializeToString()
+        answer = self._request("Propose", packed, timeout, f"Propose {in_words(data)}")
         timer = loop.call_later(timeout, self._give_up, answer)
 
         def on_answered(answer: asyncio.Future[bytes]) -> None:
@@ -129,7 +132,9 @@ class SimulatedRemote(GrpcRemoteNode):
             raise self._failure(error, changes_something=changes_something) from None
         return _read(_answer_class(name), packed)
 
-    def _request(self, name: str, request: bytes, timeout: float) -> asyncio.Future[bytes]:
+    def _request(
+        self, name: str, request: bytes, timeout: float, what: str = ""
+    ) -> asyncio.Future[bytes]:
         if self._closed:
             future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
             future.set_exception(Broken("the connection was closed on this side", sent=False))
@@ -139,7 +144,9 @@ class SimulatedRemote(GrpcRemoteNode):
         def serve(port: Port, data: bytes, reply: Callable[[bytes], None]) -> None:
             port.service.calls.serve(name, data, metadata, timeout, reply)
 
-        future = self._network.request(self._source, self.address, request, name, serve)
+        future = self._network.request(
+            self._source, self.address, request, what or name, serve, _describe
+        )
         self._open[future] = None
         future.add_done_callback(lambda done: self._open.pop(done, None))
         return future
@@ -229,6 +236,10 @@ def _request_class(name: str) -> Any:
 
 def _answer_class(name: str) -> Any:
     return _ANSWERS.get(name) or getattr(pb, f"{name}Response")
+
+
+def _describe(packed: bytes) -> str:
+    return type(decode_error(packed[1:])).__name__ if packed[:1] == _ERROR else "done"
 
 
 def _read(answer_class: Any, packed: bytes) -> Any:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from raftify.core.types import Message
 from raftify.errors import RaftifyError, StorageDamaged, TransportError
 from raftify.records import SnapshotDescriptor
-from raftify.testing.simulation.network import Broken, Port, flip_bit
+from raftify.testing.simulation.exchange import Broken, Port
+from raftify.testing.simulation.link import flip_bit
 from raftify.transport.arrivals import check_snapshot
 from raftify.transport.handshake import peer_metadata, read_handshake
 from raftify.transport.interface import PeerService

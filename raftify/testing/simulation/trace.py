@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from typing import NamedTuple, TypeAlias
 
 
@@ -42,12 +42,14 @@ class Committed(NamedTuple):
 
 
 class Applied(NamedTuple):
-    """A state machine got the entries from `first` to `last`."""
+    """A state machine got the entries from `first` to `last`; `content` is of them and of what it
+    answered."""
 
     time: float
     node: str
     first: int
     last: int
+    content: str
 
 
 class Restored(NamedTuple):
@@ -56,6 +58,16 @@ class Restored(NamedTuple):
     time: float
     node: str
     last: int
+    content: str
+
+
+class Kept(NamedTuple):
+    """A disk took something: `what`, and the fingerprint of the bytes."""
+
+    time: float
+    node: str
+    what: str
+    content: str
 
 
 class Sent(NamedTuple):
@@ -66,15 +78,36 @@ class Sent(NamedTuple):
     target: str
     number: int
     what: str
+    content: str
 
 
 class Delivered(NamedTuple):
-    """A packet arrived; one that was duplicated does so twice."""
+    """A packet arrived; `how` is not empty if it did "again", as a duplicate, or "damaged"."""
 
     time: float
     source: str
     target: str
     number: int
+    how: str
+
+
+class Called(NamedTuple):
+    """The scenario called the `Raft` of a node; `number` is the call's own in this run."""
+
+    time: float
+    node: str
+    number: int
+    what: str
+
+
+class Answered(NamedTuple):
+    """A call of the scenario was answered, or raised; `content` is of the answer."""
+
+    time: float
+    node: str
+    number: int
+    what: str
+    content: str
 
 
 class Dropped(NamedTuple):
@@ -94,32 +127,43 @@ class Fault(NamedTuple):
     what: str
 
 
-#: Whatever can happen; all times are virtual, in seconds.
-Event: TypeAlias = (
-    Started
-    | Ended
-    | RoleChanged
-    | Committed
-    | Applied
-    | Restored
-    | Sent
-    | Delivered
-    | Dropped
-    | Fault
+class Failed(NamedTuple):
+    """What ended the run: an invariant that did not hold, or what the scenario raised."""
+
+    time: float
+    what: str
+
+
+#: What happens at one node.
+NodeEvent: TypeAlias = (
+    Started | Ended | RoleChanged | Committed | Applied | Restored | Kept | Called | Answered
 )
+#: Whatever can happen; all times are virtual, in seconds.
+Event: TypeAlias = NodeEvent | Sent | Delivered | Dropped | Fault | Failed
+
+
+def fingerprint(*parts: bytes) -> str:
+    """Return a short hash of `parts`: of other ones it is another."""
+    digest = blake2b(digest_size=8)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.hexdigest()
 
 
 class Trace:
     """The events of one run.
 
-    The digest covers all of them, from the first. Of the events themselves the last `keep` are
-    kept; None for all of them.
+    The digest covers all of them, from the first, and with them what was in each packet, went into
+    each state machine and each disk, and was answered. Of the events themselves the last `keep` are
+    kept; None for all of them. `title` is set by who runs the simulation: it names the seed.
     """
 
     def __init__(self, keep: int | None = None) -> None:
         self._events: list[Event] = []
         self._keep = keep
         self._hash = sha256()
+        self.title = ""
         self.count = 0
 
     def add(self, event: Event) -> None:
@@ -153,25 +197,45 @@ class Trace:
 
 def text_of(event: Event) -> str:
     """Return an event as one line."""
-    time = f"{event.time:12.6f}"
+    content = getattr(event, "content", "")
+    text = f"{event.time:12.6f}  {_who_and_what(event)}"
+    return f"{text} [{content}]" if content else text
+
+
+def _who_and_what(event: Event) -> str:
     match event:
-        case Started(_, node, node_id, incarnation):
-            return f"{time}  {node:<8} starts as node {node_id}, process {incarnation}"
-        case Ended(_, node, how):
-            return f"{time}  {node:<8} ends: {how}"
-        case RoleChanged(_, node, role, term):
-            return f"{time}  {node:<8} is {role} in term {term}"
-        case Committed(_, node, last):
-            return f"{time}  {node:<8} commit is {last}"
-        case Applied(_, node, first, last):
-            return f"{time}  {node:<8} applies {first} to {last}"
-        case Restored(_, node, last):
-            return f"{time}  {node:<8} restores the snapshot of {last}"
-        case Sent(_, source, target, number, what):
-            return f"{time}  {source} -> {target}  #{number} {what}"
-        case Delivered(_, source, target, number):
-            return f"{time}  {source} -> {target}  #{number} arrives"
+        case Sent(_, source, target, number, what, _):
+            return f"{source} -> {target}  #{number} {what}"
+        case Delivered(_, source, target, number, how):
+            return f"{source} -> {target}  #{number} arrives {how}".rstrip()
         case Dropped(_, source, target, number, why):
-            return f"{time}  {source} -> {target}  #{number} lost: {why}"
+            return f"{source} -> {target}  #{number} lost: {why}"
         case Fault(_, what):
-            return f"{time}  FAULT    {what}"
+            return f"FAULT    {what}"
+        case Failed(_, what):
+            return f"FAILED   {what}"
+        case _:
+            return f"{event.node:<8} {what_of(event)}"
+
+
+def what_of(event: NodeEvent) -> str:
+    """Return in a few words what a node did, or what was done with it."""
+    match event:
+        case Started(_, _, node_id, incarnation):
+            return f"starts as node {node_id}, process {incarnation}"
+        case Ended(_, _, how):
+            return f"ends: {how}"
+        case RoleChanged(_, _, role, term):
+            return f"is {role} in term {term}"
+        case Committed(_, _, last):
+            return f"commit is {last}"
+        case Applied(_, _, first, last, _):
+            return f"applies {first} to {last}"
+        case Restored(_, _, last, _):
+            return f"restores the snapshot of {last}"
+        case Kept(_, _, what, _):
+            return f"disk: {what}"
+        case Called(_, _, number, what):
+            return f"call {number}: {what}"
+        case Answered(_, _, number, what, _):
+            return f"answer {number}: {what}"

@@ -12,7 +12,8 @@ from random import Random
 from raftify.config import Config
 from raftify.core.types import Message, MessageType
 from raftify.peers import Peer
-from raftify.testing.simulation.network import Host, Port, SimulatedNetwork
+from raftify.testing.simulation.exchange import Host, Port
+from raftify.testing.simulation.network import SimulatedNetwork
 from raftify.testing.simulation.outlet import Outlet
 from raftify.testing.simulation.remote import CallServer, SimulatedRemote
 from raftify.testing.simulation.snapshots import SnapshotCourier, SnapshotInlet

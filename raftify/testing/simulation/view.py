@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any
 
 from raftify.core.raft_core import RaftCore
 from raftify.errors import NodeStopped
 from raftify.testing.simulation.observer import DurableView
+from raftify.testing.simulation.words import call_in_words, content_of, in_words
 
 if TYPE_CHECKING:
     from raftify.testing.simulation.node import SimulatedNode
@@ -62,6 +64,13 @@ class Door:
             return value
 
         async def call(*args: Any, **kwargs: Any) -> Any:
-            return await node.call(lambda raft: getattr(raft, name)(*args, **kwargs))
+            noted = node.cluster.note_call(node, call_in_words(name, args, kwargs))
+            try:
+                result = await node.call(lambda raft: getattr(raft, name)(*args, **kwargs))
+            except (Exception, asyncio.CancelledError) as error:
+                noted(type(error).__name__, str(error).encode())
+                raise
+            noted(in_words(result), content_of(result))
+            return result
 
         return call

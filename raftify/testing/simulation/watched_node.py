@@ -23,7 +23,7 @@ class Owner(Protocol):
     def watch_receive(self, message: Message) -> None: ...
     def watch_step(self) -> None: ...
     def watch_apply(self, entries: Sequence[Entry], results: Sequence[bytes]) -> None: ...
-    def watch_restore(self, index: int) -> None: ...
+    def watch_restore(self, snapshot: Snapshot) -> None: ...
 
 
 class WatchedFeedback(Feedback):
@@ -38,7 +38,7 @@ class WatchedFeedback(Feedback):
         super().on_applied(entries, results)
 
     def on_restored(self, snapshot: Snapshot) -> None:
-        self._owner.watch_restore(snapshot.metadata.index)
+        self._owner.watch_restore(snapshot)
         super().on_restored(snapshot)
 
 
