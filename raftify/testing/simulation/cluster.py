@@ -13,46 +13,37 @@ simulate(scenario, seed=7, machine=MyMachine)
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 from typing import Generic
 
 from raftify.client import create_client
 from raftify.client.service_client import RaftServiceClient
 from raftify.config import Config
-from raftify.core.types import Entry, Message, Role, Snapshot
-from raftify.errors import RaftifyError
+from raftify.errors import ConfigError, RaftifyError
 from raftify.peers import ClusterJoinTicket, InitialRole, Peer, Peers
 from raftify.state_machine import Machine_co
 from raftify.testing.simulation.exchange import Host
 from raftify.testing.simulation.loop import SimulatedLoop
 from raftify.testing.simulation.network import SimulatedNetwork
 from raftify.testing.simulation.node import CRASH, STOP, SimulatedNode
+from raftify.testing.simulation.notices import Notices
 from raftify.testing.simulation.observer import Observer
-from raftify.testing.simulation.process import Process
 from raftify.testing.simulation.remote import SimulatedRemote
 from raftify.testing.simulation.trace import (
-    Answered,
-    Applied,
-    Called,
-    Committed,
-    Ended,
-    Fault,
-    Restored,
-    RoleChanged,
-    Started,
     Trace,
-    fingerprint,
 )
 
 #: How often what has no event is looked at, in seconds of virtual time.
 LOOK_EVERY = 0.05
 
 
-class SimulatedCluster(Generic[Machine_co]):
+class SimulatedCluster(Notices, Generic[Machine_co]):
     """Nodes, what connects them, and the source of everything that is left to chance.
 
     Attributes:
@@ -76,10 +67,9 @@ class SimulatedCluster(Generic[Machine_co]):
         beside: SimulatedCluster | None = None,
     ) -> None:
         """Make a cluster without nodes; `beside` is another one, to be on the same network."""
-        self.loop = loop
+        super().__init__(loop, trace, observers)
         self.seed = seed
         self.random = Random(f"{seed}/nodes")
-        self.trace = Trace(keep=0) if trace is None else trace
         self.network: SimulatedNetwork = (
             SimulatedNetwork(loop, Random(f"{seed}/network"), self.trace)
             if beside is None
@@ -89,19 +79,9 @@ class SimulatedCluster(Generic[Machine_co]):
         self.nodes: dict[int, SimulatedNode[Machine_co]] = {}
         self.config = Config() if config is None else config
         self.make_machine = machine
-        self.observers = list(observers)
         self.logger = _silent() if logger is None else logger
-        #: What was found wrong with ends of nodes: tasks that were left over.
-        self.left_over: list[str] = []
         self._machines = 0
         self._clients = 0
-        self._calls = 0
-        self._seen: dict[str, tuple[Role, int, int]] = {}
-
-    @property
-    def now(self) -> float:
-        """Return the virtual time in seconds; the simulation began at 0."""
-        return self.loop.now
 
     # -- members ----------------------------------------------------------------------------
 
@@ -114,6 +94,10 @@ class SimulatedCluster(Generic[Machine_co]):
             size: voters; their ids are 1 and so on.
             learners: static learners, whose ids follow.
             first_leader: the voter that campaigns at once, see `InitialRole.LEADER`; 0: nobody.
+
+        Raises:
+            ConfigError: there would be no voter, or no such first leader.
+            TimeoutError: nobody led within a minute.
         """
         peers = self.place(size, learners=learners, first_leader=first_leader)
         for node_id in peers:
@@ -147,6 +131,13 @@ class SimulatedCluster(Generic[Machine_co]):
     def place(self, size: int, *, learners: int = 0, first_leader: int = 0) -> Peers:
         """Put up the machines of a cluster, whose nodes are the first of `nodes` and do not run
         yet; return what each of them is to be told. Arguments as those of `start`."""
+        if size < 1 or learners < 0:
+            raise ConfigError(f"a cluster needs a voter: size is {size}, learners {learners}")
+        if not 0 <= first_leader <= size:
+            raise ConfigError(
+                f"node {first_leader} cannot lead first: the voters are 1 to {size}; give one of "
+                "them, or 0 to let them elect one"
+            )
         names = [self._new_name() for _ in range(size + learners)]
         peers = []
         for node_id, name in enumerate(names, 1):
@@ -225,7 +216,7 @@ class SimulatedCluster(Generic[Machine_co]):
         Raises:
             TimeoutError: nobody did within `timeout` seconds.
         """
-        async with asyncio.timeout(timeout):
+        async with self._within(timeout, "no node that runs leads and can commit"):
             while True:
                 for node in self.running():
                     if node.leads:
@@ -241,7 +232,7 @@ class SimulatedCluster(Generic[Machine_co]):
         Raises:
             TimeoutError: it did not happen within `timeout` seconds.
         """
-        async with asyncio.timeout(timeout):
+        async with self._within(timeout, "the members that run do not agree"):
             while True:
                 leader = await self.leader(timeout)
                 index = leader.runtime.state.committed
@@ -276,9 +267,25 @@ class SimulatedCluster(Generic[Machine_co]):
         Raises:
             TimeoutError: it did not within `timeout` seconds.
         """
-        async with asyncio.timeout(timeout):
+        async with self._within(timeout, f"it does not hold: {_called(holds)}"):
             while not holds():  # noqa: ASYNC110 - for what has no event; time is virtual
                 await asyncio.sleep(0.0005)
+
+    @contextlib.asynccontextmanager
+    async def _within(self, seconds: float, otherwise: str) -> AsyncIterator[None]:
+        """Let what is awaited take `seconds`; `otherwise` says what is wrong if it takes longer."""
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                yield
+        except TimeoutError as error:
+            if not limit.expired() or str(error):
+                raise
+            raise TimeoutError(f"{otherwise}, after {seconds:g} s: {self.describe()}") from None
+
+    def describe(self) -> str:
+        """Return how each node is doing, for whoever waits in vain."""
+        return "; ".join(node.describe() for node in self.nodes.values()) or "there are no nodes"
 
     def abandon(self) -> None:
         """Let every process be dead and nothing be told any more: the simulation is over."""
@@ -294,100 +301,20 @@ class SimulatedCluster(Generic[Machine_co]):
             node.unstall()
             node.set_clock()
 
-    # -- word from the nodes ----------------------------------------------------------------
-
-    def note(self, fault: str) -> None:
-        """Put a fault into the trace."""
-        self.trace.add(Fault(self.loop.now, fault))
-
-    def note_call(self, node: SimulatedNode, what: str) -> Callable[[str, bytes], None]:
-        """Note a call of the scenario; return what is to be called with its answer."""
-        self._calls += 1
-        number = self._calls
-        self.trace.add(Called(self.now, node.name, number, what))
-
-        def noted(what: str, content: bytes) -> None:
-            self.trace.add(Answered(self.now, node.name, number, what, fingerprint(content)))
-
-        return noted
-
-    def watch_start(self, node: SimulatedNode) -> None:
-        self.trace.add(Started(self.now, node.name, node.id, node.incarnation))
-        self._seen.pop(node.name, None)
-        self._tell(lambda observer: observer.on_start(node.view))
-
-    def watch_end(self, node: SimulatedNode, how: str) -> None:
-        self.trace.add(Ended(self.now, node.name, how))
-        self._tell(lambda observer: observer.on_end(node.view, how))
-
-    def watch_send(self, node: SimulatedNode, message: Message) -> None:
-        for observer in self.observers:
-            try:
-                observer.on_send(node.view, message)
-            except AssertionError as error:
-                self.loop.fail(error)
-
-    def watch_receive(self, node: SimulatedNode, message: Message) -> None:
-        for observer in self.observers:
-            try:
-                observer.on_receive(node.view, message)
-            except AssertionError as error:
-                self.loop.fail(error)
-
-    def watch_step(self, node: SimulatedNode) -> None:
-        core = node.view.raft
-        if core is None:
-            return
-        role, term, committed = self._seen.get(node.name, (None, 0, 0))
-        if core.role is not role or core.term != term or core.raft_log.committed != committed:
-            self._seen[node.name] = (core.role, core.term, core.raft_log.committed)
-            if core.role is not role or core.term != term:
-                name = core.role.name.lower()
-                self.trace.add(RoleChanged(self.now, node.name, name, core.term))
-            if core.raft_log.committed != committed:
-                self.trace.add(Committed(self.now, node.name, core.raft_log.committed))
-        for observer in self.observers:
-            try:
-                observer.on_step(node.view)
-            except AssertionError as error:
-                self.loop.fail(error)
-
-    def watch_apply(
-        self, node: SimulatedNode, entries: Sequence[Entry], results: Sequence[bytes]
-    ) -> None:
-        content = fingerprint(*(entry.data for entry in entries), *results)
-        first, last = entries[0].index, entries[-1].index
-        self.trace.add(Applied(self.now, node.name, first, last, content))
-        self._tell(lambda observer: observer.on_apply(node.view, entries, results))
-
-    def watch_restore(self, node: SimulatedNode, snapshot: Snapshot) -> None:
-        index = snapshot.metadata.index
-        # What describes the file, with its size and checksum.
-        self.trace.add(Restored(self.now, node.name, index, fingerprint(snapshot.data)))
-        self._tell(lambda observer: observer.on_restore(node.view, index))
-
-    def check_left_over(self, node: SimulatedNode, process: Process) -> None:
-        """Note what tasks a process left that ended by itself, but for the one that ends it."""
-        current = asyncio.current_task(self.loop)
-        names = [t.get_name() for t in self.loop.tasks_of(process) if t is not current]
-        names = [name for name in names if name != "call"]
-        if names:
-            self.left_over.append(f"{node.name} left tasks over: {', '.join(sorted(names))}")
-
-    def _tell(self, call: Callable[[Observer], None]) -> None:
-        # What an observer raises must not be taken for an error of the node that it watches.
-        for observer in self.observers:
-            try:
-                call(observer)
-            except AssertionError as error:
-                self.loop.fail(error)
-
     def _new_name(self) -> str:
         if self._beside is not None:
             return self._beside._new_name()
         self._machines += 1
         self.network.know(name := f"n{self._machines}")
         return name
+
+
+def _called(holds: Callable[[], bool]) -> str:
+    """Return where `holds` was written."""
+    code = getattr(holds, "__code__", None)
+    if code is None:
+        return type(holds).__name__
+    return f"{holds.__qualname__} in {Path(code.co_filename).name}, line {code.co_firstlineno}"
 
 
 def _silent() -> logging.Logger:

@@ -27,7 +27,7 @@ _LANE = 190
 _ROW = 17
 _LEFT = 110
 _TOP = 40
-#: So many events can still be looked at; of more, the last are drawn.
+#: So many events can still be looked at, or opened; of more, the last are drawn.
 MAX_EVENTS = 4000
 
 _STYLE = """

@@ -20,6 +20,7 @@ from raftify.state_machine import Machine_co
 from raftify.testing.simulation.calls import Calls
 from raftify.testing.simulation.disk import SimulatedDisk
 from raftify.testing.simulation.exchange import Host
+from raftify.testing.simulation.noted import NotedSeconds
 from raftify.testing.simulation.process import Process
 from raftify.testing.simulation.trace import Kept, fingerprint
 from raftify.testing.simulation.transport import SimulatedTransport
@@ -50,6 +51,9 @@ class SimulatedNode(Generic[Machine_co]):
         last_end: how the last process ended that did: CRASH, STOP, or its error's name.
         disk_pace, apply_pace: seconds that a disk write, and a batch of `apply`, take on average.
     """
+
+    disk_pace = NotedSeconds("a disk write")
+    apply_pace = NotedSeconds("a batch of apply")
 
     def __init__(
         self, cluster: SimulatedCluster[Machine_co], node_id: int, name: str, address: str
@@ -84,6 +88,18 @@ class SimulatedNode(Generic[Machine_co]):
 
     def __repr__(self) -> str:
         return f"<{self.name}: node {self.id}, {'running' if self.running else 'down'}>"
+
+    def describe(self) -> str:
+        """Return how it is doing: who it is, whether it runs, and what it knows."""
+        if not self.running or self.watched is None:
+            failed = f", {self.failure!r}" if self.failure is not None else ""
+            return f"{self.name} is down ({self.last_end or 'never started'}{failed})"
+        state = self.watched.state
+        return (
+            f"{self.name} (node {self.id}{', paused' if self.paused else ''}) is "
+            f"{state.role.name.lower()} in term {state.term}, its leader is "
+            f"{state.leader_id or 'nobody'}, applied {state.applied} of {state.committed}"
+        )
 
     @property
     def running(self) -> bool:
@@ -195,7 +211,11 @@ class SimulatedNode(Generic[Machine_co]):
         """
         if self.running:
             self.storage.crash(power_lost=power_lost)
-            self._end(CRASH)
+            self._die(power_lost=power_lost)
+
+    def _die(self, *, power_lost: bool) -> None:
+        self.cluster.note(f"{self.name} {'loses power' if power_lost else 'is killed'}")
+        self._end(CRASH)
 
     def crash_after(self, callbacks: int, *, power_lost: bool = True) -> None:
         """Crash after so many callbacks of its process: at one of the very next `await`s.
@@ -211,8 +231,8 @@ class SimulatedNode(Generic[Machine_co]):
         """Crash in the middle of the disk write number `writes` from now; 0 is the next."""
         if self.running:
             self.cluster.note(f"{self.name} is to crash in its disk write {writes} from now")
-            crash = partial(self.crash, power_lost=False)  # the disk has lost it already
-            self.storage.crash_after(writes, crash, power_lost=power_lost)
+            die = partial(self._die, power_lost=power_lost)
+            self.storage.crash_after(writes, die, power_lost=power_lost)
 
     def defuse(self) -> None:
         """Take back a `crash_after` or `crash_in_write` that has not happened yet."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, ParamSpec
@@ -12,9 +13,9 @@ from typing import Any, ParamSpec
 from raftify.config import Config
 from raftify.state_machine import Machine
 from raftify.testing.simulation.cluster import SimulatedCluster
-from raftify.testing.simulation.loop import SimulatedLoop
+from raftify.testing.simulation.loop import Deadlock, SimulatedLoop
 from raftify.testing.simulation.observer import Observer
-from raftify.testing.simulation.trace import Trace
+from raftify.testing.simulation.trace import Failed, Trace
 
 P = ParamSpec("P")
 
@@ -80,6 +81,7 @@ def simulate(
         something behind.
     """
     trace = Trace(keep=0) if trace is None else trace
+    trace.title = f"seed {seed}"
     loop = SimulatedLoop()
     cluster: SimulatedCluster[Machine] | None = None
 
@@ -88,18 +90,36 @@ def simulate(
         cluster = SimulatedCluster(
             loop, seed, machine, config=config, observers=observers, trace=trace, logger=logger
         )
-        async with asyncio.timeout(timeout):
-            await scenario(cluster)
+        limit = asyncio.timeout(timeout)
+        try:
+            async with limit:
+                await scenario(cluster)
+        except TimeoutError as error:
+            if not limit.expired() or str(error):
+                raise
+            raise TimeoutError(
+                f"the scenario is not over after {timeout:g} s of virtual time; the traceback "
+                "above shows where it waits"
+            ) from error
 
     try:
         loop.run_until_complete(run())
         complaints = [*loop.complaints, *(cluster.left_over if cluster is not None else ())]
         assert not complaints, "; ".join(complaints)
     except BaseException as error:
+        trace.add(Failed(loop.now, _in_words(error)))
         error.add_note(f"seed {seed!r}, at {loop.now:.6f} s of virtual time")
+        if cluster is not None and isinstance(error, TimeoutError | Deadlock):
+            error.add_note(cluster.describe())
         raise
     finally:
         if cluster is not None:
             cluster.abandon()
         loop.close()
     return Outcome(loop.now, loop.steps, trace)
+
+
+def _in_words(error: BaseException) -> str:
+    """Return an error on one line, the same in every run: without the addresses of objects."""
+    text = " ".join(str(error).split())
+    return re.sub(r"0x[0-9a-f]{6,}", "0x...", f"{type(error).__name__}: {text}".rstrip(": "))

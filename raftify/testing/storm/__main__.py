@@ -15,9 +15,6 @@ from raftify.testing.storm.many import many
 from raftify.testing.storm.report import summary
 from raftify.testing.storm.storm import run_storm
 
-#: Of a drawn storm only the last so many events, or the picture would be too large to open.
-_DRAWN = 4000
-
 
 def replay(seed: int, trace_path: str | None, drawing_path: str | None) -> int:
     """Run one storm and show what happened; return the program's exit code."""
@@ -36,7 +33,7 @@ def replay(seed: int, trace_path: str | None, drawing_path: str | None) -> int:
         Path(trace_path).write_text(trace.text(), encoding="utf-8")
         print(f"the trace is in {trace_path}")
     if drawing_path:
-        Path(drawing_path).write_text(draw(list(trace)[-_DRAWN:]), encoding="utf-8")
+        Path(drawing_path).write_text(draw(trace), encoding="utf-8")
         print(f"the drawing is in {drawing_path}")
     return failed
 

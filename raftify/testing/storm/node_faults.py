@@ -28,20 +28,21 @@ async def crash(scene: Scene, random: Random) -> None:
 
 
 async def crash_at_await(scene: Scene, random: Random) -> None:
-    """A process dies after its next so many callbacks: at any `await`."""
+    """A process dies after its next so many callbacks: at any `await`, of either kind."""
     node = _victim(scene, random)
     scene.machine(node).down_until = scene.now + _down_for(random)
     incarnation = node.incarnation
-    node.crash_after(random.randint(0, random.choice([5, 50, 500])))
+    callbacks = random.randint(0, random.choice([5, 50, 500]))
+    node.crash_after(callbacks, power_lost=random.random() < 0.7)
     await _until_crashed(scene, node, incarnation)
 
 
 async def crash_in_write(scene: Scene, random: Random) -> None:
-    """The power is lost in the middle of one of the next disk writes."""
+    """A process dies in the middle of one of its next disk writes, of either kind."""
     node = _victim(scene, random)
     scene.machine(node).down_until = scene.now + _down_for(random)
     incarnation = node.incarnation
-    node.crash_in_write(random.randint(0, 8))
+    node.crash_in_write(random.randint(0, 8), power_lost=random.random() < 0.7)
     await _until_crashed(scene, node, incarnation)
 
 
