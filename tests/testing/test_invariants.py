@@ -29,6 +29,7 @@ from raftify.peers import Membership
 from raftify.testing.invariants import (
     ALL,
     AdmitsWhatIsDurable,
+    ChangesAfterOwnCommit,
     CommitsInOwnTerm,
     CommittedNeverChanges,
     ConfigurationFollowsLog,
@@ -36,6 +37,7 @@ from raftify.testing.invariants import (
     CutOnlyAtConflict,
     DeterministicResults,
     DurableOnQuorum,
+    ElectedByMajorities,
     ElectionSafety,
     Invariant,
     Invariants,
@@ -56,7 +58,7 @@ from raftify.testing.invariants import (
     SyncBeforeSend,
 )
 from raftify.testing.invariants.configurations_overlap import overlap
-from raftify.testing.simulation.observer import InvariantViolation, NodeView
+from raftify.testing.simulation.observer import InvariantViolation, NodeView, Observer
 from tests.testing.views import FakeDisk, FakeNode, at, snapshot
 
 Story = Callable[[Invariant], None]
@@ -115,6 +117,66 @@ def leader_again_after_a_restart(invariant: Invariant) -> None:
     invariant.on_step(node)
     node.incarnation = 2
     invariant.on_step(node)
+
+
+def gave_votes(observer: Observer, node: FakeNode, voters: tuple[int, ...]) -> None:
+    """Let a candidate get these votes, in its own term."""
+    kind, term = MessageType.REQUEST_VOTE_RESPONSE, node.raft.term
+    for voter in voters:
+        observer.on_receive(node, Message(kind, from_=voter, to=node.id, term=term))
+
+
+@right(ElectedByMajorities)
+def elected_by_two_of_three(invariant: Invariant) -> None:
+    node = FakeNode(1).follow(2)
+    gave_votes(invariant, node, (2,))
+    # Of an election that it has lost.
+    late = Message(MessageType.REQUEST_VOTE_RESPONSE, from_=3, to=1, term=1)
+    invariant.on_receive(node, late)
+    invariant.on_step(node.lead(2))
+
+
+@right(ElectedByMajorities)
+def elected_by_both_halves(invariant: Invariant) -> None:
+    node = configured(FakeNode(1).follow(2), (1, 4, 5), (1, 2, 3))
+    gave_votes(invariant, node, (2, 5))
+    invariant.on_step(node.lead(2))
+    # It leads on, whatever becomes of the configuration.
+    invariant.on_step(configured(node, (1, 4, 5, 6, 7)))
+
+
+@right(ElectedByMajorities)
+def a_sole_voter_needs_nobody(invariant: Invariant) -> None:
+    invariant.on_step(configured(FakeNode(1), (1,)).lead(2))
+
+
+@wrong(ElectedByMajorities, re.escape("by the votes of [1, 4, 5]"))
+def elected_by_the_incoming_half(invariant: Invariant) -> None:
+    node = configured(FakeNode(1).follow(2), (1, 4, 5), (1, 2, 3))
+    gave_votes(invariant, node, (4, 5))
+    invariant.on_step(node.lead(2))
+
+
+@wrong(ElectedByMajorities, re.escape("by the votes of [1, 4, 5]"))
+def elected_by_a_learner_and_a_stranger(invariant: Invariant) -> None:
+    node = FakeNode(1).follow(2)
+    gave_votes(invariant, node, (4, 5))
+    invariant.on_step(node.lead(2))
+
+
+@wrong(ElectedByMajorities, re.escape("leader of term 3 by the votes of [1]"))
+def elected_by_votes_of_another_term(invariant: Invariant) -> None:
+    node = FakeNode(1).follow(2)
+    gave_votes(invariant, node, (2, 3))
+    invariant.on_step(node.lead(3))
+
+
+@wrong(ElectedByMajorities, re.escape("by the votes of [1]"))
+def refused_and_elected_all_the_same(invariant: Invariant) -> None:
+    node = FakeNode(1).follow(2)
+    kind = MessageType.REQUEST_VOTE_RESPONSE
+    invariant.on_receive(node, Message(kind, from_=2, to=1, term=2, reject=True))
+    invariant.on_step(node.lead(2))
 
 
 @right(OneVoteATerm)
@@ -473,6 +535,30 @@ def one_disk_of_three(invariant: Invariant) -> None:
     invariant.on_step(leader.commit(2))
 
 
+@right(DurableOnQuorum)
+def a_majority_of_both_halves(invariant: Invariant) -> None:
+    leader, other, third = joint_commit(invariant)
+    for node in (other, third):
+        node.append(at(2, 2))
+    invariant.on_step(leader.commit(2))
+
+
+@wrong(DurableOnQuorum, re.escape("only the disks of [1, 4] have"))
+def a_majority_of_the_incoming_half_alone(invariant: Invariant) -> None:
+    leader, other, _ = joint_commit(invariant)
+    other.append(at(2, 2))
+    invariant.on_step(leader.commit(2))
+
+
+def joint_commit(invariant: Invariant) -> tuple[FakeNode, FakeNode, FakeNode]:
+    """Begin a story of nodes 1, 4 and 2, in which node 1 leads and has an entry not committed."""
+    leader, other, third = FakeNode(1).lead(2), FakeNode(4), FakeNode(2)
+    for node in (leader, other, third, FakeNode(3)):
+        invariant.on_start(configured(node, (1, 4), (1, 2, 3)))
+    invariant.on_step(leader.append(at(2, 2)))
+    return leader, other, third
+
+
 # -- what is applied ------------------------------------------------------------------------
 
 
@@ -654,6 +740,61 @@ def indexes_in_order(invariant: Invariant) -> None:
     invariant.on_apply(node, [at(2, 2), at(3, 2)], [b"", b""])
 
 
+@right(OrderOfIndexes)
+def a_snapshot_of_others_goes_ahead(invariant: Invariant) -> None:
+    node = FakeNode(1)
+    node.disk.snapshot_index = node.applied = 1
+    invariant.on_start(node)
+    invariant.on_restore(node, 1)
+    node.raft.raft_log.restore(snapshot(5, 2))
+    invariant.on_step(node)
+    node.disk = FakeDisk(snapshot_index=5, before=(5, 2))
+    node.raft.raft_log.unstable.stable_snap(5)
+    node.stored.apply_snapshot(snapshot(5, 2))
+    invariant.on_step(node.hand_out(5))
+    invariant.on_restore(node, 5)
+    node.applied = 5
+    invariant.on_step(node)
+    invariant.on_apply(node, [at(6, 2)], [b""])
+
+
+@right(OrderOfIndexes)
+def a_new_process_takes_its_snapshot_in(invariant: Invariant) -> None:
+    node = FakeNode(1)
+    node.applied = 0
+    invariant.on_start(node)
+    invariant.on_step(node)
+    invariant.on_restore(node, 1)
+    invariant.on_apply(node, [at(2, 2), at(3, 2)], [b"", b""])
+    invariant.on_apply(node, [at(4, 2)], [b""])
+
+
+@wrong(OrderOfIndexes, "snapshot 3, applied 2")
+def a_snapshot_of_what_was_not_applied(invariant: Invariant) -> None:
+    node = FakeNode(1)
+    invariant.on_start(node)
+    node.append(at(2, 2), at(3, 2)).commit(3).hand_out(3)
+    node.applied = 2
+    node.disk.snapshot_index = 3
+    invariant.on_step(node)
+
+
+@wrong(OrderOfIndexes, re.escape("which had 2, got the entries [4]"))
+def an_entry_left_out(invariant: Invariant) -> None:
+    node = FakeNode(1)
+    invariant.on_start(node)
+    invariant.on_restore(node, 1)
+    invariant.on_apply(node, [at(2, 2)], [b""])
+    invariant.on_apply(node, [at(4, 2)], [b""])
+
+
+@wrong(OrderOfIndexes, re.escape("which had 0, got the entries [2]"))
+def a_snapshot_that_was_never_taken_in(invariant: Invariant) -> None:
+    node = FakeNode(1)
+    invariant.on_start(node)
+    invariant.on_apply(node, [at(2, 2)], [b""])
+
+
 @wrong(OrderOfIndexes, "purged 3, snapshot 2")
 def purged_beyond_the_snapshot(invariant: Invariant) -> None:
     node = FakeNode(1).append(at(2, 2), at(3, 2), at(4, 2)).commit(4).hand_out(4)
@@ -680,7 +821,7 @@ def committed_beyond_the_end(invariant: Invariant) -> None:
     invariant.on_step(FakeNode(1).append(at(2, 2)).commit(3))
 
 
-@wrong(OrderOfIndexes, "in the order")
+@wrong(OrderOfIndexes, re.escape("got the entries [3, 2]"))
 def applied_out_of_order(invariant: Invariant) -> None:
     invariant.on_apply(FakeNode(1), [at(3, 2), at(2, 2)], [b"", b""])
 
@@ -831,6 +972,37 @@ def all_are_replaced_at_once(invariant: Invariant) -> None:
     invariant.on_step(node.append(at(2, 2)).commit(2))
 
 
+@right(ChangesAfterOwnCommit)
+def a_change_after_an_entry_of_its_term(invariant: Invariant) -> None:
+    node = FakeNode(1).lead(2).append(at(2, 2))
+    invariant.on_start(node)
+    invariant.on_step(node.commit(2).hand_out(2))
+    invariant.on_step(node.append(change(3, (ADD, 4))))
+
+
+@right(ChangesAfterOwnCommit)
+def a_change_of_a_leader_before_it(invariant: Invariant) -> None:
+    node = FakeNode(1).follow(2)
+    invariant.on_start(node)
+    invariant.on_step(node.append(change(2, (ADD, 4))))
+    invariant.on_step(node.lead(3).append(at(3, 3)))
+
+
+@right(ChangesAfterOwnCommit)
+def a_new_leader_leaves_a_joint_configuration(invariant: Invariant) -> None:
+    node = FakeNode(1).lead(2).append(at(2, 2))
+    invariant.on_start(node)
+    invariant.on_step(node.append(change(3)))
+
+
+@wrong(ChangesAfterOwnCommit, "began a change at 3, and had committed only up to 1")
+def a_change_before_an_entry_of_its_term(invariant: Invariant) -> None:
+    node = FakeNode(1).lead(2).append(at(2, 2))
+    invariant.on_start(node)
+    invariant.on_step(node)
+    invariant.on_step(node.append(change(3, (ADD, 4))))
+
+
 @right(OneChangeAtATime)
 def a_leader_makes_one_change_after_the_other(invariant: Invariant) -> None:
     node = FakeNode(1).lead(2)
@@ -931,9 +1103,11 @@ def test_together_they_see_a_cluster_work_and_fail() -> None:
     for node in nodes:
         node.append(at(2, 2)).follow(2).disk.hard_state = HardState(2, 1, 1)
         invariants.on_step(node)
+    gave_votes(invariants, nodes[0], (3,))
     leader = nodes[0].lead(2).commit(2).hand_out(2)
     invariants.on_send(leader, Message(MessageType.APPEND, to=2, term=2, index=2, commit=2))
     invariants.on_step(leader)
+    invariants.on_restore(leader, 1)
     invariants.on_apply(leader, [at(2, 2)], [b"done"])
     leader.applied = 2
     invariants.on_step(leader)

@@ -5,6 +5,7 @@
 
 from raftify.testing.invariants.admits_what_is_durable import AdmitsWhatIsDurable
 from raftify.testing.invariants.base import Invariant, LogInvariant
+from raftify.testing.invariants.changes_after_own_commit import ChangesAfterOwnCommit
 from raftify.testing.invariants.commits_in_own_term import CommitsInOwnTerm
 from raftify.testing.invariants.committed_never_changes import CommittedNeverChanges
 from raftify.testing.invariants.configuration_follows_log import ConfigurationFollowsLog
@@ -12,6 +13,7 @@ from raftify.testing.invariants.configurations_overlap import ConfigurationsOver
 from raftify.testing.invariants.cut_only_at_conflict import CutOnlyAtConflict
 from raftify.testing.invariants.deterministic_results import DeterministicResults
 from raftify.testing.invariants.durable_on_quorum import DurableOnQuorum
+from raftify.testing.invariants.elected_by_majorities import ElectedByMajorities
 from raftify.testing.invariants.election_safety import ElectionSafety
 from raftify.testing.invariants.leader_append_only import LeaderAppendOnly
 from raftify.testing.invariants.leader_completeness import LeaderCompleteness
@@ -33,6 +35,7 @@ from raftify.testing.invariants.together import ALL, Invariants
 __all__ = [
     "ALL",
     "AdmitsWhatIsDurable",
+    "ChangesAfterOwnCommit",
     "CommitsInOwnTerm",
     "CommittedNeverChanges",
     "ConfigurationFollowsLog",
@@ -40,6 +43,7 @@ __all__ = [
     "CutOnlyAtConflict",
     "DeterministicResults",
     "DurableOnQuorum",
+    "ElectedByMajorities",
     "ElectionSafety",
     "Invariant",
     "Invariants",

@@ -6,14 +6,13 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Protocol
 
-from raftify.core.confchange import Changer, restore
-from raftify.core.confchange_codec import enter_joint, leave_joint
 from raftify.core.raft_core import RaftCore
-from raftify.core.tracker import Configuration, ProgressTracker
-from raftify.core.types import Entry, EntryType
-from raftify.errors import ConfChangeRejected, MalformedMessage
+from raftify.core.tracker import Configuration
+from raftify.core.types import Entry
+from raftify.errors import MalformedMessage
 from raftify.node.config_changes import added_peers
 from raftify.node.delivery import decode_change
+from raftify.testing.invariants.derived import configuration_after, is_change
 
 
 class _Log(Protocol):
@@ -78,7 +77,6 @@ class Configurations:
         self.upto = 0
         self._indexes: list[int] = []
         self.sequence: list[Configuration] = []
-        self._tracker = ProgressTracker(1)
 
     def begin(self, core: RaftCore) -> None:
         """Take the configuration of a cluster that was founded just now."""
@@ -87,24 +85,26 @@ class Configurations:
         founded = core.raft_log.first_index() - 1
         if core.raft_log.committed != founded:
             return
-        restore(self._tracker, 1, core.tracker.conf.to_conf_state())
         self.upto = founded
         self._indexes.append(founded)
-        self.sequence.append(self._tracker.conf)
+        self.sequence.append(core.tracker.conf)
 
     def follow(self, index: int, entry: Entry | None) -> None:
         """Go on with the next committed entry; a gap ends it."""
         if index != self.upto + 1 or entry is None:
             return
         self.upto = index
-        if entry.entry_type is EntryType.NORMAL:
+        if not is_change(entry):
             return
         try:
-            self._change(entry)
-        except (ConfChangeRejected, MalformedMessage):
+            change = decode_change(entry)
+            added_peers(change)
+        except MalformedMessage:
             return
-        self._indexes.append(index)
-        self.sequence.append(self._tracker.conf)
+        after = configuration_after(self.sequence[-1], change)
+        if after is not None:
+            self._indexes.append(index)
+            self.sequence.append(after)
 
     def position(self, index: int) -> int:
         """Return the position in `sequence` of the configuration in force at `index`."""
@@ -113,16 +113,3 @@ class Configurations:
     def index(self, position: int) -> int:
         """Return the index of the entry that led to the configuration at `position`."""
         return self._indexes[position]
-
-    def _change(self, entry: Entry) -> None:
-        change = decode_change(entry)
-        added_peers(change)
-        changer = Changer(self._tracker)
-        auto_leave = enter_joint(change)
-        if leave_joint(change):
-            conf, changes = changer.leave_joint()
-        elif auto_leave is not None:
-            conf, changes = changer.enter_joint(change.changes, auto_leave=auto_leave)
-        else:
-            conf, changes = changer.simple(change.changes)
-        self._tracker.apply_conf(conf, changes, 1)

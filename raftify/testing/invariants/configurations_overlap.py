@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from raftify.core.tracker import Configuration
 from raftify.testing.invariants.base import LogInvariant
+from raftify.testing.invariants.majorities import Halves, halves
 from raftify.testing.invariants.watch import Step, Watch
 from raftify.testing.simulation.observer import NodeView
-
-_Halves = tuple[frozenset[int], frozenset[int]]
 
 
 class ConfigurationsOverlap(LogInvariant):
@@ -34,13 +32,8 @@ class ConfigurationsOverlap(LogInvariant):
         self._seen = len(sequence)
 
 
-def halves(conf: Configuration) -> _Halves:
-    """Return the voters of both halves."""
-    return conf.voters.incoming.voters, conf.voters.outgoing.voters
-
-
 @lru_cache(maxsize=4096)
-def overlap(before: _Halves, after: _Halves) -> bool:
+def overlap(before: Halves, after: Halves) -> bool:
     """Whether no quorum of `before` is apart from a quorum of `after`: tries all sets of voters."""
     everybody = sorted({*before[0], *before[1], *after[0], *after[1]})
     bits = {node_id: 1 << i for i, node_id in enumerate(everybody)}

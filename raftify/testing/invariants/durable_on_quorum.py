@@ -5,6 +5,7 @@ from __future__ import annotations
 from raftify.core.tracker import Configuration
 from raftify.core.types import Role
 from raftify.testing.invariants.base import LogInvariant
+from raftify.testing.invariants.majorities import decides, halves
 from raftify.testing.invariants.watch import Step, Watch
 from raftify.testing.simulation.observer import NodeView
 
@@ -48,10 +49,9 @@ class DurableOnQuorum(LogInvariant):
         if term is None:
             return
         confs = {before, core.tracker.conf, *self._between(step)}
-        holders = {i for conf in confs for i in conf.voters.ids() if self._has(i, index, term)}
-        if not any(
-            conf.voters.vote_result(holders.__contains__).value == "VoteWon" for conf in confs
-        ):
+        voters = frozenset[int]().union(*(half for conf in confs for half in halves(conf)))
+        holders = {voter for voter in voters if self._has(voter, index, term)}
+        if not any(decides(conf, holders) for conf in confs):
             self.fail(
                 f"node {node.id} committed entry {index} of term {term}, which only the disks of "
                 f"{sorted(holders)} have; the configuration is {core.tracker.conf.to_conf_state()}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from raftify.core.types import Entry, EntryType, Role
+from raftify.core.types import Role
 from raftify.testing.invariants.base import LogInvariant
+from raftify.testing.invariants.derived import is_change
 from raftify.testing.invariants.watch import Step
 from raftify.testing.simulation.observer import NodeView
 
@@ -25,15 +26,11 @@ class OneChangeAtATime(LogInvariant):
             return
         for index in range(step.first_changed, log.last + 1):
             entry = log.entry(index)
-            if not _is_change(entry) or log.term(index) != core.term:
+            if not is_change(entry) or log.term(index) != core.term:
                 continue
             for before in range(max(core.raft_log.applied + 1, log.first), index):
-                if _is_change(log.entry(before)):
+                if is_change(log.entry(before)):
                     self.fail(
                         f"node {node.id}, leader of term {core.term}, began a change at {index} "
                         f"while that at {before} was not in force"
                     )
-
-
-def _is_change(entry: Entry | None) -> bool:
-    return entry is not None and entry.entry_type is not EntryType.NORMAL

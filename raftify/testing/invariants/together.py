@@ -10,6 +10,7 @@ from raftify.errors import StorageError
 from raftify.testing.invariants.admits_what_is_durable import AdmitsWhatIsDurable
 from raftify.testing.invariants.base import Invariant, LogInvariant
 from raftify.testing.invariants.changes import Changes
+from raftify.testing.invariants.changes_after_own_commit import ChangesAfterOwnCommit
 from raftify.testing.invariants.commits_in_own_term import CommitsInOwnTerm
 from raftify.testing.invariants.committed_never_changes import CommittedNeverChanges
 from raftify.testing.invariants.configuration_follows_log import ConfigurationFollowsLog
@@ -17,6 +18,7 @@ from raftify.testing.invariants.configurations_overlap import ConfigurationsOver
 from raftify.testing.invariants.cut_only_at_conflict import CutOnlyAtConflict
 from raftify.testing.invariants.deterministic_results import DeterministicResults
 from raftify.testing.invariants.durable_on_quorum import DurableOnQuorum
+from raftify.testing.invariants.elected_by_majorities import ElectedByMajorities
 from raftify.testing.invariants.election_safety import ElectionSafety
 from raftify.testing.invariants.leader_append_only import LeaderAppendOnly
 from raftify.testing.invariants.leader_completeness import LeaderCompleteness
@@ -38,6 +40,7 @@ from raftify.testing.simulation.observer import NodeView, Observer
 
 ALL: Final[tuple[type[Invariant], ...]] = (
     ElectionSafety,
+    ElectedByMajorities,
     LeaderAppendOnly,
     LogMatching,
     CutOnlyAtConflict,
@@ -58,6 +61,7 @@ ALL: Final[tuple[type[Invariant], ...]] = (
     OrderOfIndexes,
     ConfigurationsOverlap,
     OneChangeAtATime,
+    ChangesAfterOwnCommit,
     ConfigurationFollowsLog,
     OnlyMembersLead,
     LeaseEndsWithTransfer,
@@ -85,7 +89,9 @@ class Invariants(Observer):
             for each in self.members
             if isinstance(each, ConfigurationFollowsLog)
         ]
-        self._receives = [each.on_receive for each in self.members if _overrides(each, "on_receive")]
+        self._receives = [
+            each.on_receive for each in self.members if _overrides(each, "on_receive")
+        ]
         self._sends = [each.on_send for each in self.members if _overrides(each, "on_send")]
         self._applies = [each.on_apply for each in self.members if _overrides(each, "on_apply")]
         self._restores = [
