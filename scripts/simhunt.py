@@ -16,6 +16,7 @@ import traceback
 from types import FrameType
 
 from raftify.errors import RaftifyError
+from raftify.testing.history import Undecided
 from raftify.testing.storm import run_storm
 
 
@@ -34,6 +35,8 @@ def main(first: int, count: int, seconds: int) -> None:
         signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
         try:
             run_storm(seed)
+        except Undecided:
+            continue  # what could not be judged was not found
         except Exception as error:  # noqa: BLE001 - anything at all shows the fault
             print(json.dumps({"seed": seed, **described(error)}))
             return

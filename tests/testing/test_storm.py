@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import os
 import re
 import subprocess
@@ -12,14 +14,21 @@ from typing import Any
 
 import pytest
 
+from raftify.errors import ConfigError, Rejected
 from raftify.state_machine import AbstractStateMachine
 from raftify.testing.history.checks import CheckFailed
-from raftify.testing.history.linearizability import NotLinearizable
+from raftify.testing.history.history import History
+from raftify.testing.history.linearizability import NotLinearizable, Undecided, Verdict, check
+from raftify.testing.history.models import KeyValue
+from raftify.testing.history.operation import Operation, Outcome
 from raftify.testing.invariants import Invariants
 from raftify.testing.simulation import InvariantViolation
 from raftify.testing.storm import StoreWorkload, run_storm, summary
+from raftify.testing.storm import storm as module
 from raftify.testing.storm.__main__ import main
+from raftify.testing.storm.many import many
 from raftify.testing.storm.plan import Founding, draw_plan
+from raftify.testing.storm.scene import NotPossible, Scene
 from raftify.testing.storm.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -157,6 +166,129 @@ def test_the_command_line_runs_many_and_names_the_failed(
     assert "seed 3: FAILED: InvariantViolation: Made up" in out
     assert "python -m raftify.testing.storm --seed 3" in out
     assert "failed seeds: 3" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--seeds", "0"], "0 is too few"),
+        (["--seeds", "-3"], "-3 is too few"),
+        (["--seeds", "many"], "invalid"),
+        (["--processes", "0"], "0 is too few"),
+        (["--seed", "3", "--trace", "/missing/x"], "/missing/x cannot be written: No such file"),
+        (["--seed", "3", "--drawing", "/missing/x"], "/missing/x cannot be written: No such file"),
+        (["--trace", "{folder}/x"], "give its --seed"),
+        (["--drawing", "{folder}/x"], "give its --seed"),
+    ],
+)
+def test_the_command_line_refuses_what_makes_no_sense(
+    arguments: list[str], complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At once, and not after a storm that nobody gets to see."""
+    with pytest.raises(SystemExit) as ended:
+        main([each.format(folder=tmp_path) for each in arguments])
+    assert ended.value.code == 2
+    captured = capsys.readouterr()
+    assert complaint in captured.err
+    assert not captured.out
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"size": 0}, "1 to 7 voters, not 0"),
+        ({"size": 9}, "1 to 7 voters, not 9"),
+        ({"seconds": -5}, "0 or more, not -5"),
+        ({"seconds": math.inf}, "0 or more, not inf"),
+        ({"seconds": math.nan}, "0 or more, not nan"),
+    ],
+)
+def test_a_storm_that_cannot_be_is_refused(options: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        run_storm(1, **options)
+
+
+def test_no_process_runs_no_storms() -> None:
+    with pytest.raises(ConfigError, match="one process at least, not 0"):
+        list(many([1], 0))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), [(NotLinearizable, "NotLinearizable"), (Undecided, "Undecided")]
+)
+def test_a_history_without_proof_fails_and_is_drawn(
+    error: type[NotLinearizable | Undecided],
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Too hard to judge is no proof either."""
+    steps = {NotLinearizable: 200_000, Undecided: 1}[error]
+    history = _told_wrong() if error is NotLinearizable else _told_right()
+    verdict = check(history, KeyValue(), max_steps=steps)
+
+    def judged(*_: object) -> list[Verdict]:
+        return [verdict]
+
+    monkeypatch.setattr(module, "check_history", judged)
+    assert main(["--seeds", "1", "--first", "3", "--processes", "1"]) == 1
+    out = capsys.readouterr().out
+    assert f"seed 3: FAILED: {kind}" in out
+    assert f"histories too hard to judge: {int(error is Undecided)}" in out
+    assert main(["--seed", "3", "--drawing", str(tmp_path / "3.html")]) == 1
+    assert f"what the clients saw is drawn in {tmp_path}/3-history.html" in capsys.readouterr().out
+    assert "<svg" in (tmp_path / "3-history.html").read_text()
+
+
+def _told_wrong() -> History:
+    """Return a history in which a read misses what was acknowledged before."""
+    return History(
+        [
+            Operation("a", KeyValue.put("x", 1), None, 0.0, 1.0, Outcome.OK),
+            Operation("b", KeyValue.get("x"), None, 2.0, 3.0, Outcome.OK),
+        ]
+    )
+
+
+def _told_right() -> History:
+    """Return a history that takes more than one step to judge."""
+    return History(
+        [Operation(f"{at}", KeyValue.put("x", at), None, 0.0, 1.0, Outcome.OK) for at in range(5)]
+    )
+
+
+def test_a_storm_without_operator_and_faults_is_calm() -> None:
+    report = run_storm("calm", size=3, seconds=10, faults=(), operator=False)
+    assert report.operations["ok"]
+    assert not report.changes
+    assert not report.undone
+    assert not [name for name in report.faults if not name.startswith("cut off from the leader")]
+    assert not report.milestones["moved to another address"]
+
+
+def test_faults_are_counted_once_they_are_done() -> None:
+    """What is refused, or has nothing that it could be done to, is no fault."""
+
+    async def done(scene: Scene, random: Random) -> None:
+        await asyncio.sleep(0)
+
+    async def refused(scene: Scene, random: Random) -> None:
+        raise Rejected("as always")
+
+    async def impossible(scene: Scene, random: Random) -> None:
+        raise NotPossible("as always")
+
+    faults = [[done] * 4, [refused] * 4, [impossible] * 4]
+    report = run_storm("counted", size=3, seconds=60, faults=faults, operator=False)
+    assert report.faults["done"]
+    assert report.undone["refused"]
+    assert report.undone["impossible"]
+    assert not set(report.faults) & {"refused", "impossible"}
+    assert not set(report.faults) & set(report.milestones)
+    text = summary([report])
+    assert f"faults injected: {report.faults.total()} in all" in text
+    assert f"refused or not possible: {report.undone.total()} in all" in text
 
 
 def test_a_summary_of_nothing_is_none() -> None:

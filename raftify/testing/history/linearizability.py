@@ -36,11 +36,19 @@ class Answer(Enum):
     UNDECIDED = "undecided"
 
 
-class NotLinearizable(AssertionError):
+class Unproven(AssertionError):
+    """A history is not known to be linearizable; `verdict` is what was found, for `draw`."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.explain())
+        self.verdict = verdict
+
+
+class NotLinearizable(Unproven):
     """There is no order in which one object could have done these operations."""
 
 
-class Undecided(AssertionError):
+class Undecided(Unproven):
     """The budget did not suffice to tell whether a history is linearizable."""
 
 
@@ -119,9 +127,9 @@ class Verdict:
             Undecided: the budget did not suffice.
         """
         if self.answer is Answer.VIOLATED:
-            raise NotLinearizable(self.explain())
+            raise NotLinearizable(self)
         if self.answer is Answer.UNDECIDED:
-            raise Undecided(self.explain())
+            raise Undecided(self)
 
 
 def check(

@@ -20,7 +20,7 @@ from raftify.testing.history.operation import Operation, Outcome
 from raftify.testing.simulation.node import SimulatedNode
 from raftify.testing.storm.scene import Scene, StormFailed
 
-#: A history that takes longer to judge counts as undecided: another seed is worth more.
+#: A history that takes longer to judge counts as undecided, which fails the storm.
 _MAX_STEPS = 200_000
 
 

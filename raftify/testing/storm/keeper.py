@@ -51,12 +51,14 @@ class Keeper:
         knows = node.runtime.state.membership.is_member(node.id)
         if scene.random.random() < 0.05 and knows and scene.everybody_can_be_found():
             address = f"{node.name}:{scene.random.randint(7001, 7999)}"
-            scene.reach("moved to another address")
         try:
             node.start(address=address)
         except RaftifyError as error:
             # Kept as `failure` of this incarnation, and judged at the next look.
             scene.outcomes[f"start: {name_of(error)}"] += 1
+            return
+        if address is not None:
+            scene.reach("moved to another address")
 
     def _judge(self, machine: Machine, error: BaseException) -> bool:
         """Say whether the node may be started again; what must not end a node ends the storm."""

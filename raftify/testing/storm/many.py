@@ -8,6 +8,8 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context, parent_process
 from threading import Thread
 
+from raftify.errors import ConfigError
+from raftify.testing.history.linearizability import Undecided
 from raftify.testing.storm.report import StormReport
 from raftify.testing.storm.storm import run_storm
 
@@ -16,6 +18,8 @@ def one(seed: int) -> StormReport:
     """Run the storm of `seed`; what was wrong is in the report."""
     try:
         return run_storm(seed)
+    except Undecided as error:
+        return StormReport(seed, error=explain(error), undecided=1)
     except Exception as error:  # noqa: BLE001 - whatever it is, the seed is what to report
         return StormReport(seed, error=explain(error))
 
@@ -28,10 +32,16 @@ def explain(error: BaseException) -> str:
 
 
 def many(seeds: Sequence[int], processes: int) -> Iterator[StormReport]:
-    """Run storms in so many processes; yield each report as it comes."""
+    """Run storms in so many processes; yield each report as it comes.
+
+    Raises:
+        ConfigError: there is to be no process.
+    """
     if processes == 1:
         yield from map(one, seeds)
         return
+    if processes < 1:
+        raise ConfigError(f"storms need one process at least, not {processes}")
     context = get_context("spawn")
     with ProcessPoolExecutor(processes, context, initializer=_end_with_parent) as pool:
         for future in as_completed([pool.submit(one, seed) for seed in seeds]):

@@ -98,8 +98,8 @@ async def move_unseen(scene: Scene, random: Random) -> None:
     finally:
         machine.held = False
         if not away.running and scene.everybody_can_be_found():
-            scene.reach("moved to another address")
             away.start(address=f"{away.name}:{random.randint(7001, 7999)}")
+            scene.reach("moved to another address")
 
 
 async def _remove(scene: Scene, leader: SimulatedNode, node_id: int) -> bool:

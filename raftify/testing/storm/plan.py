@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 
 from raftify.config import Config
 from raftify.core.config import RaftConfig, ReadOnlyOption
+from raftify.errors import ConfigError
 
 MIB = 1 << 20
+#: With so many voters a storm may begin.
+SIZES = range(1, 8)
 
 
 class Founding(StrEnum):
@@ -60,7 +64,15 @@ class Plan:
 
 
 def draw_plan(seed: int | str, *, size: int | None = None, seconds: float | None = None) -> Plan:
-    """Return the storm of `seed`; what is given is not drawn."""
+    """Return the storm of `seed`; what is given is not drawn.
+
+    Raises:
+        ConfigError: what is given is no size or time of a storm.
+    """
+    if size is not None and size not in SIZES:
+        raise ConfigError(f"a storm begins with {SIZES[0]} to {SIZES[-1]} voters, not {size!r}")
+    if seconds is not None and not 0 <= seconds < math.inf:
+        raise ConfigError(f"a storm lasts a number of seconds, 0 or more, not {seconds!r}")
     random = Random(f"{seed}/plan")
     drawn_size = random.choice([1, 2, 3, 3, 3, 4, 5, 5, 6, 7])
     drawn_seconds = random.uniform(15, 40)

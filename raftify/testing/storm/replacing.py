@@ -62,7 +62,11 @@ async def _who_can_be_spared(scene: Scene, random: Random) -> SimulatedNode | No
     if len(conf_state.voters) < 3 or conf_state.voters_outgoing:
         return None
     ids = [i for i in (*conf_state.voters, *conf_state.learners) if i in scene.cluster.nodes]
-    return scene.cluster.nodes[random.choice(ids)] if ids else None
+    nodes = [scene.cluster.nodes[i] for i in ids]
+    # Only who was met by most can hear from most that its disk is another one.
+    met = [node for node in nodes if 2 * len(_who_met(scene, node)) > len(scene.running())]
+    nodes = met if met and random.random() < 0.7 else nodes
+    return random.choice(nodes) if nodes else None
 
 
 async def damage(scene: Scene, node: SimulatedNode, random: Random) -> None:

@@ -27,6 +27,7 @@ class StormReport:
         unavailable: how long the clients got no answer, in gaps longer than a second.
         worst_gap: the longest of these gaps.
         recovery: from the end of all faults until everything agreed.
+        undecided: 1 if the history of the clients was too hard to judge: then it failed, too.
         digest: of the trace; the same seed has the same.
     """
 

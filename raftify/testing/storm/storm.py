@@ -10,7 +10,6 @@ from random import Random
 from typing import Any
 
 from raftify.peers import Membership
-from raftify.testing.history.linearizability import Answer
 from raftify.testing.history.recorder import Recorder
 from raftify.testing.invariants import Invariants
 from raftify.testing.simulation.cluster import SimulatedCluster
@@ -61,6 +60,7 @@ def run_storm(
     seconds: float | None = None,
     faults: Sequence[Sequence[Fault]] = ALL_FAULTS,
     observers: Sequence[Observer] = (),
+    operator: bool = True,
     trace: Trace | None = None,
 ) -> StormReport:
     """Let one cluster live through the storm of `seed`; return what it was like.
@@ -73,16 +73,21 @@ def run_storm(
             given.
         size: voters to begin with, 1 to 7; drawn if not given.
         seconds: how long the safety phase lasts, of virtual time; drawn if not given.
-        faults: what may go wrong, in groups that are equally likely.
+        faults: what may go wrong, in groups that are equally likely. With none there are no
+            mishaps either.
+        operator: whether the membership changes, disks are lost, and nodes move. Without this and
+            without faults nothing at all goes wrong before the end, when leaders are tried.
         observers: watch in addition to the invariants.
         trace: where events go; one that keeps only its digest if not given.
 
     Raises:
+        ConfigError: an argument is wrong, and nothing was run.
         InvariantViolation, StormFailed, CheckFailed, NotLinearizable: something was wrong. So does
             whatever else an error of a node or of the simulation raises; its notes name the seed.
+        Undecided: the history of the clients was too hard to judge, which proves nothing.
     """
     plan = draw_plan(seed, size=size, seconds=seconds)
-    storm = Storm(plan, workload or StoreWorkload(), faults)
+    storm = Storm(plan, workload or StoreWorkload(), faults, operator=operator)
     began = time.process_time()
     outcome = simulate(
         storm.live,
@@ -102,8 +107,16 @@ def run_storm(
 class Storm:
     """The phases of a storm; see `run_storm`."""
 
-    def __init__(self, plan: Plan, workload: Workload, faults: Sequence[Sequence[Fault]]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        workload: Workload,
+        faults: Sequence[Sequence[Fault]],
+        *,
+        operator: bool = True,
+    ) -> None:
         self.plan = plan
+        self.has_operator = operator
         self.workload = workload
         self.invariants = Invariants()
         self.report = StormReport(plan.seed, size=plan.size)
@@ -144,7 +157,8 @@ class Storm:
         calling = [asyncio.create_task(caller.run()) for caller in callers]
         calling.append(asyncio.create_task(Spectator(scene, "spectator").run()))
         operator = Operator(scene)
-        operating = asyncio.create_task(operator.run(), name="operator")
+        work = operator.run() if self.has_operator else asyncio.sleep(0)
+        operating = asyncio.create_task(work, name="operator")
         mishaps = Mishaps(scene, None if self._groups else ())
         calling.append(asyncio.create_task(mishaps.run(), name="mishaps"))
         await self._rage(scene)
@@ -156,7 +170,7 @@ class Storm:
         healed = cluster.now if await mishaps.last() else ended
         heal(scene)
         await operator.finish(RECOVERY)
-        if await operator.last():
+        if self.has_operator and await operator.last():
             await operator.finish(RECOVERY)
         members = await self._come_to_rest(scene)
         self.report.recovery = cluster.now - healed
@@ -254,10 +268,7 @@ class Storm:
         await scene.cluster.converge()
         check_nodes(scene, members)
         for verdict in check_history(scene, members[0]):
-            if verdict.answer is Answer.UNDECIDED:
-                self.report.undecided += 1
-            else:
-                verdict.demand()
+            verdict.demand()
 
     def _note(self, scene: Scene, began: float, ended: float) -> None:
         report = self.report
