@@ -138,27 +138,6 @@ def test_a_static_cluster_begins_with_the_leader_and_the_learners_it_was_told(fi
     simulate(scenario, machine=Tally, seed=3, observers=[Invariants()])
 
 
-@pytest.mark.parametrize("callbacks", [0, 1, 5, 13, 40, 77, 150])
-def test_a_crash_at_any_await_loses_nothing_acknowledged(callbacks: int) -> None:
-    async def scenario(cluster: SimulatedCluster[Tally]) -> None:
-        await cluster.start(3)
-        leader = await cluster.leader()
-        leader.crash_after(callbacks)
-        acknowledged = []
-        for number in range(20):
-            with suppress(RaftifyError):
-                await leader.raft.propose(f"e{number}".encode(), timeout=1)
-                acknowledged.append(f"e{number}")
-        await leader.ended()
-        leader.start()
-        await cluster.converge()
-        for node in cluster.nodes.values():
-            assert set(acknowledged) <= set(node.machine.order)
-            assert not node.machine.twice()
-
-    simulate(scenario, machine=Tally, seed=callbacks, observers=[Invariants()])
-
-
 def test_the_scenario_hears_what_broke_with_the_seed_to_repeat_it() -> None:
     async def scenario(cluster: SimulatedCluster[Tally]) -> None:
         await cluster.start(1)

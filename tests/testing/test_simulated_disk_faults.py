@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -14,6 +16,7 @@ from raftify.core.types import HardState
 from raftify.errors import StorageDamaged, StorageError
 from raftify.storage import StableStorage, WriteBatch
 from raftify.storage import lmdb_schema as schema
+from raftify.storage.log_archive import ArchiveReader, LogArchive
 from raftify.testing.simulation.disk import SimulatedDisk
 from raftify.testing.storage_suite.steps import describe, take_step
 from tests.storage.making import IDENTITY, MEMBERS, make_entries, make_snapshot
@@ -181,6 +184,20 @@ def test_a_flipped_bit_in_a_snapshot_is_named_when_it_is_read() -> None:
             names.add(seed)
             with pytest.raises(StorageDamaged, match=r"disk/snapshots/shot\.snapshot"):
                 storage.open_snapshot(storage.latest_snapshot()).read()
+    assert names
+
+
+def test_a_flipped_bit_in_the_archive_is_named_when_it_is_read() -> None:
+    names = set()
+    for seed in range(60):
+        disk = SimulatedDisk(Random(seed))
+        folder = disk.open(CONFIG).archive_folder(Path())
+        LogArchive(folder, IDENTITY, 0).append(make_entries(2, 20))
+        name = disk.flip_bit()
+        if name in folder.names():
+            names.add(seed)
+            with pytest.raises(StorageDamaged, match=re.escape(f"disk/archive/{name}")):
+                list(ArchiveReader(folder).entries(0, 100))
     assert names
 
 
