@@ -80,6 +80,7 @@ bench-engine: $(RUN) ## measure the matching engine: commands per second, alone 
 soak: $(BENCH) ## a thousand storms, storage under damage, the port under attack, then an hour of steady load that must grow nothing; ARGS="--minutes 3" is a trial
 	@$(BIN)/python -m raftify.testing.storm --seeds 1000 --first 1000 --quiet
 	@$(BIN)/python -m tests.soak.storage 20
+	@$(BIN)/python -m tests.testing.crash_sweep --seeds 30
 	@$(BIN)/python -m tests.soak.port --minutes 10
 	@$(BIN)/python -m tests.soak.load $(ARGS)
 
