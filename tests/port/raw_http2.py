@@ -50,8 +50,10 @@ class RawConnection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        self._answering = asyncio.create_task(self._answer())
         self._next_stream = 1
+        #: The streams that the other end has ended.
+        self.ended: set[int] = set()
+        self._answering = asyncio.create_task(self._answer())
 
     @classmethod
     async def open(cls, address: str, *, preface: bool = True) -> Self:
@@ -82,6 +84,9 @@ class RawConnection:
     def is_closed(self) -> bool:
         return self._answering.done()
 
+    def has_ended(self, stream: int) -> bool:
+        return self.is_closed or stream in self.ended
+
     async def closed(self) -> None:
         """Wait until the other end has hung up."""
         await asyncio.wait((self._answering,))
@@ -97,5 +102,7 @@ class RawConnection:
                 head = await self._reader.readexactly(9)
                 payload = await self._reader.readexactly(int.from_bytes(head[:3]))
                 kind, flags = head[3], head[4]
+                if kind == RST_STREAM or (kind == HEADERS and flags & END_STREAM):
+                    self.ended.add(int.from_bytes(head[5:]))
                 if kind in (SETTINGS, PING) and not flags & ACK:
                     self.send(frame(kind, ACK, 0, payload if kind == PING else b""))

@@ -1,7 +1,8 @@
 """Three real processes under attack: what an attacker may cost them, and what he may not.
 
 Beside each attack an honest client writes one entry after the other. When the attack is over, the
-node that was its target must have lost nothing for good.
+node that was its target must have lost nothing for good. `Cost.faults` says what an attack did that
+it must not: to the cluster, to the honest client, or to the memory of its target.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,13 +19,11 @@ from typing import Any
 
 from raftify.client import create_client
 from tests.cluster.processes import NodeProcess, ProcessCluster
-from tests.port.target import Target
+from tests.port.bounds import ELECTION, SETTINGS, left_mib, most_mib
+from tests.port.target import Attack, Target
 
-Attack = Callable[[Target, Random], Awaitable[None]]
-
-#: Elections take 2 to 4 s: an attack that starves a node for so long is to show, the machine's
-#: other work is not.
-SETTINGS = {"tick_interval": 0.1}
+#: In this time, in seconds, an honest client should have made a write.
+_SHORT = 0.5
 #: Seconds that a node may take to give back what an attack held.
 RECOVERY = 20.0
 #: What may stay with a node: connections that others have made meanwhile, and the strangers whom it
@@ -35,7 +34,7 @@ MIB = 1 << 20
 
 @dataclass
 class Cost:
-    """What one attack did."""
+    """What one attack did. Memory is what the process alone holds, without mapped files."""
 
     attack: str
     seconds: float = 0.0
@@ -49,7 +48,7 @@ class Cost:
 
     def __str__(self) -> str:
         return (
-            f"{self.attack:24} {self.seconds:6.1f} s   rss {self.before_mib:4} -> "
+            f"{self.attack:24} {self.seconds:6.1f} s   memory {self.before_mib:4} -> "
             f"{self.peak_mib:4} -> {self.after_mib:4} MiB   writes/s {self.writes_before:5.0f} -> "
             f"{self.writes_during:5.0f}, worst {self.worst_write:5.2f} s   "
             f"{'; '.join(self.faults) or 'ok'}"
@@ -57,35 +56,53 @@ class Cost:
 
 
 class Siege:
-    """A cluster, and attacks on one node of it, one after the other."""
+    """A cluster, and attacks on one node of it, one after the other.
 
-    def __init__(self, cluster: ProcessCluster) -> None:
+    Args:
+        worst_write: how long a write of the honest client may take at most, in seconds.
+        hold: for how long attacks hold what they hold, in seconds.
+    """
+
+    def __init__(
+        self, cluster: ProcessCluster, *, worst_write: float = ELECTION, hold: float = 2.0
+    ) -> None:
         self.cluster = cluster
         self.latencies: list[float] = []
+        self._worst_write = worst_write
+        self._hold = hold
+        self._at_first = {node.address: _memory(node) for node in cluster.nodes}
         self._written = asyncio.Event()
         self._stop = False
 
-    async def endure(self, attack: Attack, random: Random, *, leader: bool = True) -> Cost:
-        """Attack the leader, or a follower; return what it cost."""
+    async def endure(
+        self, attack: Attack, random: Random, *, leader: bool = True, hold: float = 0.0
+    ) -> Cost:
+        """Attack the leader, or a follower; return what it cost.
+
+        `hold`, if not 0, is for how many seconds the attack holds what it holds.
+        """
         chief = await self.cluster.leader()
         victim = chief if leader else next(n for n in self.cluster.nodes if n is not chief)
-        target = await Target.look_up(victim.address)
+        target = await Target.look_up(victim.address, hold or self._hold)
         cost = Cost(f"{attack.__name__}{'' if leader else ' (follower)'}")
         before = [await _stand(node) for node in self.cluster.nodes]
-        cost.before_mib = _resident(victim)
+        cost.before_mib = _memory(victim)
         _reset_peak(victim)
         cost.writes_before, _ = await self._pace(0.5)
         began, mark = time.monotonic(), len(self.latencies)
-        await asyncio.gather(attack(target, random), return_exceptions=False)
+        await attack(target, random)
         cost.seconds = time.monotonic() - began
+        written = len(self.latencies) - mark
         await self._one_more_write()
-        during = self.latencies[mark:]
-        cost.writes_during = len(during) / max(time.monotonic() - began, 0.01)
-        cost.worst_write = max(during)
+        cost.writes_during = written / max(cost.seconds, 0.01)
+        cost.worst_write = max(self.latencies[mark:])
         cost.peak_mib = _peak(victim)
         gc.collect()  # what the attacker has let go of holds connections until then
         cost.faults += await self._recovered(victim, before)
-        cost.after_mib = _resident(victim)
+        cost.after_mib = _memory(victim)
+        cost.faults += too_much(
+            cost, most_mib=most_mib(attack), written=written, worst_write=self._worst_write
+        )
         return cost
 
     async def write(self) -> None:
@@ -123,9 +140,28 @@ class Siege:
             now = [await _stand(node) for node in self.cluster.nodes]
             faults = [f for old, new in zip(before, now, strict=True) for f in _changes(old, new)]
             faults += [f"left {p.name}" for p in victim.log_dir.rglob("*.tmp")]
+            kept = _memory(victim) - self._at_first[victim.address]
+            if kept > left_mib():
+                faults.append(f"keeps {kept} MiB more than before the first attack")
             if not faults or time.monotonic() > deadline:
                 return faults
             await asyncio.sleep(0.25)
+
+
+def too_much(cost: Cost, *, most_mib: int, written: int, worst_write: float) -> list[str]:
+    """Return what an attack cost the honest client and its target's memory beyond bounds.
+
+    `written` is how many writes were acknowledged before the attack was over.
+    """
+    faults = []
+    # The shortest are over before one write can be.
+    if written < max(int(cost.seconds / worst_write), cost.seconds > _SHORT):
+        faults.append(f"only {written} writes in {cost.seconds:.1f} s")
+    if cost.worst_write > worst_write:
+        faults.append(f"a write took over {worst_write:g} s")
+    if cost.peak_mib > cost.before_mib + most_mib:
+        faults.append(f"memory rose by more than {most_mib} MiB")
+    return faults
 
 
 def _changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
@@ -155,12 +191,13 @@ def _status(node: NodeProcess, name: str) -> int:
     return int(next(line for line in text.splitlines() if line.startswith(name)).split()[1]) // 1024
 
 
-def _resident(node: NodeProcess) -> int:
-    return _status(node, "VmRSS")
+def _memory(node: NodeProcess) -> int:
+    return _status(node, "RssAnon")
 
 
 def _peak(node: NodeProcess) -> int:
-    return _status(node, "VmHWM")
+    # There is no high-water mark of this kind of memory alone; mapped files only ever grow here.
+    return _status(node, "VmHWM") - _status(node, "RssFile")
 
 
 def _reset_peak(node: NodeProcess) -> None:
@@ -168,14 +205,16 @@ def _reset_peak(node: NodeProcess) -> None:
 
 
 @asynccontextmanager
-async def besieged(directory: Path) -> AsyncIterator[Siege]:
+async def besieged(
+    directory: Path, *, worst_write: float = ELECTION, hold: float = 2.0
+) -> AsyncIterator[Siege]:
     """Yield three processes with a client that writes all the time, and fail if it ever failed."""
     machine = ("--machine", "tests.port.machines:Sink")
     async with ProcessCluster(directory, **SETTINGS) as cluster:
         founder = await cluster.add(*machine)
         for _ in range(2):
             await cluster.add("--peer", founder.address, *machine)
-        siege = Siege(cluster)
+        siege = Siege(cluster, worst_write=worst_write, hold=hold)
         writing = asyncio.create_task(siege.write())
         try:
             yield siege

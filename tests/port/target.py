@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from random import Random
 
 import grpc
 
@@ -27,26 +28,31 @@ OPTIONS = (
 )
 
 Call = grpc.aio.StreamUnaryCall[bytes, bytes]
+Attack = Callable[["Target", Random], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class Target:
-    """One node: where it is, and what any caller can ask it about itself and its cluster."""
+    """One node: where it is, and what any caller can ask it about itself and its cluster.
+
+    `hold` is for how many seconds attacks hold what they hold.
+    """
 
     address: str
     node_id: int
     cluster_id: str
     membership: Membership = field(default_factory=Membership)
+    hold: float = 2.0
 
     @classmethod
-    async def look_up(cls, address: str) -> Target:
+    async def look_up(cls, address: str, hold: float = 2.0) -> Target:
         # Not by a client, which may ask another node.
         remote = connect(address, Config())
         try:
             view = await remote.get_peers(timeout=30)
         finally:
             await remote.close()
-        return cls(address, view.node_id, view.cluster_id, view.membership)
+        return cls(address, view.node_id, view.cluster_id, view.membership, hold)
 
     def others(self) -> list[int]:
         return [i for i in self.membership.peers if i != self.node_id]
@@ -87,7 +93,8 @@ class Target:
     def stream(self, channel: grpc.aio.Channel, method: str, metadata: Metadata = ()) -> Call:
         make: grpc.aio.StreamUnaryMultiCallable[bytes, bytes]
         make = channel.stream_unary(SERVICE + method)
-        return make(metadata=metadata, timeout=CALL_SECONDS)
+        # Whoever holds a call wants to see the node end it, not his own deadline.
+        return make(metadata=metadata, timeout=max(CALL_SECONDS, 2 * self.hold))
 
     async def stream_all(
         self, channel: grpc.aio.Channel, method: str, metadata: Metadata, chunks: list[bytes]
