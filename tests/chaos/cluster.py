@@ -154,11 +154,15 @@ class Cluster:
             child, machine.child = machine.child, None
             await child.kill()
 
-    async def end(self, machine: Machine) -> None:
-        """Let the node end in good order, if it runs."""
-        if machine.child is not None:
-            child, machine.child = machine.child, None
-            await child.quit()
+    async def end(self, machine: Machine) -> int | None:
+        """Let the node end in good order, if it runs; return its exit code, None if none was there.
+
+        It may have ended before, by itself.
+        """
+        if machine.child is None:
+            return None
+        child, machine.child = machine.child, None
+        return await child.quit()
 
     def running(self) -> list[Machine]:
         return [m for m in self.machines.values() if m.running]

@@ -9,9 +9,8 @@ from tests.chaos.cluster import Machine
 from tests.chaos.machine import Write
 from tests.chaos.scene import LONG, Scene
 
-#: A node may never need the room that a full disk lacks; too small a map it does fill.
-FULL_DISK_SECONDS = 6.0
-FULL_MAP_SECONDS = 40.0
+#: Until a node has used up the free pages of its log and needs more, in seconds.
+FULL_SECONDS = 40.0
 SMALL_MAP = 1 << 20
 LARGE = "x" * (16 << 10)
 
@@ -21,15 +20,22 @@ class NotNoticed(Exception):
 
 
 async def disk_full(scene: Scene) -> None:
-    """No room on the disk of a node; later there is, and it goes on or is started again."""
+    """No room on the disk of a node; it ends and says so, and goes on when there is room again."""
     victim = await scene.leader_or_any()
+    await scene.cluster.end(victim)
+    # Without snapshots its log cannot but need more room.
+    await scene.cluster.start(victim, snapshot_entries=0)
+    if scene.random.random() < 0.5:
+        await scene.make_leader(victim)
     pid = victim.node.pid
     await victim.volume.fill(pid)
+    ended = False
     try:
-        await _write_much_until(scene, victim, FULL_DISK_SECONDS)
+        ended = await _write_much_until(scene, victim, FULL_SECONDS)
     finally:
-        alive = victim.running
-        await victim.volume.empty(pid if alive else None)
+        await victim.volume.empty(None if ended else pid)
+    if not ended:
+        raise NotNoticed(f"{victim.name} goes on for {FULL_SECONDS:g} s though its disk is full")
     await scene.revive()
 
 
@@ -39,7 +45,7 @@ async def map_full(scene: Scene) -> None:
     await scene.cluster.end(victim)
     # Without snapshots its log cannot but fill the map.
     await scene.cluster.start(victim, lmdb_map_size=SMALL_MAP, snapshot_entries=0)
-    if not await _write_much_until(scene, victim, FULL_MAP_SECONDS):
+    if not await _write_much_until(scene, victim, FULL_SECONDS):
         raise NotNoticed(f"{victim.name} goes on though its map of {SMALL_MAP:,} bytes is full")
     await scene.revive()
 

@@ -18,6 +18,10 @@ ELECTION_SECONDS = 1.0
 #: How long most faults last, in seconds.
 LONG = (2 * ELECTION_SECONDS, 4 * ELECTION_SECONDS)
 
+#: With this a node ends that its disk has failed, or that was thrown out: see tests/chaos/node.py.
+#: By a signal, such as SIGBUS, it must not.
+FAILED = 1
+
 Fault = Callable[["Scene"], Awaitable[None]]
 
 
@@ -80,21 +84,34 @@ class Scene:
         os.kill(machine.node.pid, signal.SIGCONT)
 
     async def until_ended(self, machine: Machine, timeout: float) -> bool:
-        """Say whether the node ended by itself within `timeout` seconds."""
+        """Say whether the node ended by itself within `timeout` seconds.
+
+        Raises:
+            NotSettled: it did, and not as a node does that says what failed.
+        """
         try:
             async with asyncio.timeout(timeout):
                 await machine.node.gone()
         except TimeoutError:
             return False
-        await self.cluster.end(machine)
+        await self._bury(machine)
         return True
 
     async def revive(self) -> None:
-        """Start every node that ended."""
+        """Start every node that ended.
+
+        Raises:
+            NotSettled: one ended by itself, and not as a node does that says what failed.
+        """
         for machine in self.machines():
             if not machine.running:
-                await self.cluster.end(machine)
+                await self._bury(machine)
                 await self.cluster.start(machine)
+
+    async def _bury(self, machine: Machine) -> None:
+        code = await self.cluster.end(machine)
+        if code not in (None, FAILED):
+            raise NotSettled(f"{machine.name} ended with {code} instead of {FAILED}")
 
     async def make_leader(self, machine: Machine) -> None:
         """Hand leadership to the node on `machine`.
