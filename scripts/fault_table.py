@@ -117,7 +117,16 @@ def load(folder: Path, package: Path) -> list[Fault]:
 
 
 def chosen(faults: Sequence[Fault], words: Sequence[str]) -> list[Fault]:
-    """Return the faults that have one of `words` in name or file; without words, all."""
+    """Return the faults that have one of `words` in name or file; without words, all.
+
+    Raises:
+        CannotTry: no fault has one of them.
+    """
+    for word in words:
+        if not any(word in f"{fault.name} {fault.paths}" for fault in faults):
+            raise CannotTry(
+                f"no fault has {word!r} in its name or file; without words all are tried"
+            )
     return [
         fault
         for fault in faults

@@ -171,9 +171,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("words", metavar="WORD", nargs="*", help="try only faults that have it")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
     options = parser.parse_args(arguments)
-    faults = fault_table.chosen(load(), options.words)
     begin = time.monotonic()
     try:
+        faults = fault_table.chosen(load(), options.words)
         verdicts = try_all(faults, options.jobs)
     except CannotTry as error:
         print(error, file=sys.stderr)

@@ -20,9 +20,10 @@ import sys
 import tempfile
 import threading
 import time
+import tomllib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,28 +33,8 @@ from scripts.fault_table import ROOT, CannotTry, Fault
 FAULTS = ROOT / "scripts" / "sim_faults"
 CORE_FAULTS = ROOT / "scripts" / "faults"
 COPIED = ("raftify", "scripts")
-#: Faults of the core that every storm should find as well.
-CORE_TOO = frozenset(
-    {
-        "a vote is given without the up-to-date check",
-        "two votes in one term",
-        "the vote is kept in a new term",
-        "half of the voters elect",
-        "votes of learners count",
-        "an entry of an older term commits by counting",
-        "a learner counts for the commit",
-        "a leader counts its own entries before they are durable",
-        "a leader's messages leave before its term is durable",
-        "the consistency check compares no terms",
-        "a repeated append cuts off what follows",
-        "a change is taken while another is pending",
-        "a joint commit needs the incoming half only",
-        "a snapshot's configuration is ignored",
-        "committed entries are handed out twice",
-        "priority decides against a better log",
-        "priority decides against whom the leader has chosen",
-    }
-)
+#: Which of the core's faults storms should find as well, and why they cannot find others.
+CORE_TOO = ROOT / "scripts" / "core_faults_in_storms.toml"
 HEAD = """\
 # Faults that the simulator finds
 
@@ -80,13 +61,31 @@ class Verdict:
     seed: int | None = None
     kind: str = ""
     what: str = ""
+    #: The commit of the code in which the fault was hunted.
+    version: str = "unknown"
 
 
 def load() -> list[Fault]:
     """Return all faults: the simulator's own, and those of the core that it has to find as well."""
     own = fault_table.load(FAULTS, Path("raftify"))
     of_core = fault_table.load(CORE_FAULTS, Path("raftify/core"))
-    return own + [fault for fault in of_core if fault.name in CORE_TOO]
+    too = set(tomllib.loads(CORE_TOO.read_text(encoding="utf-8"))["found"])
+    return own + [fault for fault in of_core if fault.name in too]
+
+
+def version_of(folder: Path) -> str:
+    """Return the short hash of the commit in `folder`, marked if the package is not as it is there;
+    "unknown" where there is none."""
+
+    def git(*words: str) -> str:
+        command = ("git", "-C", str(folder), *words)
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--", *COPIED)
+        return git("rev-parse", "--short", "HEAD") + (" with changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 def copy_to(folder: Path) -> None:
@@ -113,7 +112,8 @@ class Results:
         kept = self._kept.get(fault.name)
         if kept is None or kept["fault"] != repr(fault.edits) or kept["seed"] is None:
             return None
-        return Verdict(fault, kept["tried"], 0.0, kept["seed"], kept["kind"], kept["what"])
+        version = kept.get("version", "unknown")
+        return Verdict(fault, kept["tried"], 0.0, kept["seed"], kept["kind"], kept["what"], version)
 
     def tried(self, fault: Fault) -> int:
         """Return how many seeds have not found `fault`."""
@@ -128,6 +128,7 @@ class Results:
             "seed": verdict.seed,
             "kind": verdict.kind,
             "what": verdict.what,
+            "version": verdict.version,
         }
         if self._path is not None:
             self._path.write_text(json.dumps(self._kept, indent=1), encoding="utf-8")
@@ -252,9 +253,12 @@ def table_of(verdicts: Sequence[Verdict]) -> str:
         f"{len(verdicts)} faults, {len(verdicts) - len(found)} not found. Half of the others are "
         f"found by the first {middle} seeds, all by {max(tried, default=0)}."
     )
+    versions = ", ".join(sorted({verdict.version for verdict in verdicts}))
     lines = [
         HEAD,
         counts,
+        "",
+        f"Hunted at commit {versions}.",
         "",
         "| Fault | From | Files | Seed | Seeds tried | Found by |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -281,14 +285,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--markdown", type=Path, help="write the table of all to this file")
     options = parser.parse_args(arguments)
     results = Results(options.results)
-    faults = fault_table.chosen(load(), options.words)
-    verdicts = {fault.name: found for fault in faults if (found := results.of(fault)) is not None}
-    begin = time.monotonic()
+    begin, version = time.monotonic(), version_of(ROOT)
     try:
+        faults = fault_table.chosen(load(), options.words)
+        known = [(fault.name, results.of(fault)) for fault in faults]
+        verdicts = {name: found for name, found in known if found is not None}
         left = [fault for fault in faults if fault.name not in verdicts]
         for verdict in try_all(left, options.first, options.seeds, options.jobs, results):
-            verdicts[verdict.fault.name] = verdict
-            results.keep(verdict)
+            verdicts[verdict.fault.name] = replace(verdict, version=version)
+            results.keep(verdicts[verdict.fault.name])
     except CannotTry as error:
         print(error, file=sys.stderr)
         return 2

@@ -5,6 +5,7 @@ That tests and simulation catch them, the two programs show.
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,18 +66,38 @@ def test_the_tests_that_are_tried_first_are_there() -> None:
         assert (ROOT / name).is_file(), name
 
 
+def test_a_word_that_no_fault_has_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """A hunt for nothing would say that nothing survives."""
+    for program in (mutants, simmutants):
+        assert program.main(["nosuchword"]) == 2
+        assert "no fault has 'nosuchword' in its name or file" in capsys.readouterr().err
+
+
+def test_the_faults_of_the_core_that_storms_find_and_those_they_leave_are_faults_of_the_core() -> (
+    None
+):
+    table = tomllib.loads(simmutants.CORE_TOO.read_text())
+    found, left = table["found"], table["left"]
+    assert len(set(found)) == len(found)
+    assert not set(found) & left.keys()
+    assert {*found, *left} <= {fault.name for fault in IN_CORE}
+    assert set(found) <= {fault.name for fault in IN_RUNTIME}
+    assert all(left.values())
+
+
 def test_a_hunt_goes_on_where_it_was_broken_off(tmp_path: Path) -> None:
     """What was found stays found, what was not is tried with the next seeds, and a fault that was
     changed begins anew."""
     path = tmp_path / "results.json"
     found, survivor = IN_RUNTIME[:2]
     results = simmutants.Results(path)
-    results.keep(simmutants.Verdict(found, 3, 1.0, 3, "ElectionSafety", "two leaders"))
+    seen = ("ElectionSafety", "two leaders", "abc1234")
+    results.keep(simmutants.Verdict(found, 3, 1.0, 3, *seen))
     results.keep(simmutants.Verdict(survivor, 10, 1.0))
     again = simmutants.Results(path)
     verdict = again.of(found)
     assert verdict is not None
-    assert (verdict.seed, verdict.kind) == (3, "ElectionSafety")
+    assert (verdict.seed, verdict.kind, verdict.version) == (3, "ElectionSafety", "abc1234")
     assert again.of(survivor) is None
     assert again.tried(survivor) == 10
     changed = replace(survivor, edits=found.edits)
@@ -87,11 +108,12 @@ def test_the_table_says_what_was_not_found() -> None:
     found, survivor = IN_RUNTIME[:2]
     table = simmutants.table_of(
         [
-            simmutants.Verdict(found, 3, 1.0, 3, "ElectionSafety", "two leaders"),
-            simmutants.Verdict(survivor, 10, 1.0),
+            simmutants.Verdict(found, 3, 1.0, 3, "ElectionSafety", "two leaders", "abc1234"),
+            simmutants.Verdict(survivor, 10, 1.0, version="def5678"),
         ]
     )
     assert "2 faults, 1 not found." in table
+    assert "Hunted at commit abc1234, def5678." in table
     assert f"| {found.name} | {found.origin} |" in table
     assert "| 3 | 3 | ElectionSafety |" in table
     assert "| not found | 10 |  |" in table
