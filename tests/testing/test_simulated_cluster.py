@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from raftify.config import Config
-from raftify.core.types import Entry, Message
+from raftify.core.types import Entry, Message, Role
 from raftify.errors import OutcomeUnknown, RaftifyError, StateMachineError
 from raftify.testing.invariants import Invariants
 from raftify.testing.simulation import (
@@ -147,6 +147,47 @@ def test_the_scenario_hears_what_broke_with_the_seed_to_repeat_it() -> None:
     with pytest.raises(ValueError, match="found something") as caught:
         simulate(scenario, machine=Tally, seed=77)
     assert caught.value.__notes__[0].startswith("seed 77, at 1")
+
+
+def test_every_message_that_a_core_takes_in_is_shown_by_itself() -> None:
+    """A turn of a node takes many, and what one of them did the next may undo."""
+
+    class Messages(Observer):
+        def __init__(self) -> None:
+            self.kinds: list[str] = []
+            self.before: tuple[int, Role, int] | None = None
+            self.changed = 0
+
+        def on_receive(self, node: NodeView, message: Message) -> None:
+            assert self.before is None, "the message before was not followed by a step"
+            assert message.to == node.id
+            self.before = state_of(node)
+            self.kinds.append(message.msg_type.name)
+
+        def on_step(self, node: NodeView) -> None:
+            if self.before is not None:
+                self.changed += state_of(node) != self.before
+            self.before = None
+
+    def state_of(node: NodeView) -> tuple[int, Role, int]:
+        core = node.raft
+        assert core is not None
+        return core.term, core.role, core.raft_log.last_index()
+
+    async def scenario(cluster: SimulatedCluster[Tally]) -> None:
+        await cluster.start(3)
+        leader = await cluster.leader()
+        for _ in range(3):
+            await leader.raft.propose(b"x")
+        await cluster.converge()
+
+    messages = Messages()
+    simulate(scenario, machine=PlainTally, seed=1, observers=[messages, Invariants()])
+    assert {"REQUEST_VOTE", "REQUEST_VOTE_RESPONSE", "APPEND", "APPEND_RESPONSE"} <= set(
+        messages.kinds
+    )
+    # A follower's log with each entry, a follower's term, and the leader's role.
+    assert messages.changed >= 2 * 4 + 1
 
 
 def test_a_violation_ends_the_simulation_wherever_it_is_found() -> None:
