@@ -19,22 +19,42 @@ from pathlib import Path
 
 from raftify.event_loop import new_event_loop
 from tests.chaos.drill import Drill, Findings
+from tests.chaos.faults import FAULTS
 from tests.chaos.namespaces import NamespaceNetwork, enter
 from tests.chaos.network import Network
 from tests.chaos.proxy import ProxyNetwork
 from tests.chaos.report import as_json, as_text
 from tests.chaos.volumes import Directory, best_volume
+from tests.soak.arguments import count
+
+#: Says that gRPC was told of forks before it was loaded. That its own variable is set does not: a
+#: module that was imported behind gRPC may have set it.
+STARTED_OVER = "RAFTIFY_CHAOS_STARTED_OVER"
+
+
+def size(text: str) -> int:
+    """Return how many nodes a cluster is to have: enough that one can fail."""
+    number = count(text)
+    if number < 3:
+        raise argparse.ArgumentTypeError(f"{number} nodes cannot do without one: give at least 3")
+    return number
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--cycles", type=int, default=10, help="how often to kill and restart")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[3, 5])
+    parser.add_argument(
+        "--cycles", type=count, default=500, help="how often to kill and restart; 10 is a trial"
+    )
+    parser.add_argument("--sizes", type=size, nargs="+", default=[3, 5], help="of clusters")
     parser.add_argument("--network", choices=["auto", "namespaces", "proxy"], default="auto")
     parser.add_argument("--only", default="", help="parts of faults' names, with commas")
     parser.add_argument("--seed", type=int, help="which faults come when; drawn if not given")
     parser.add_argument("--results", type=Path, default=Path("bench-results"))
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    for part in arguments.only.split(","):
+        if not any(part in name for name in FAULTS):
+            parser.error(f"--only: no fault has {part!r} in its name; there are {list(FAULTS)}")
+    return arguments
 
 
 async def drill(arguments: argparse.Namespace, work: Path, *, namespaces: bool) -> list[Findings]:
@@ -58,9 +78,10 @@ async def drill(arguments: argparse.Namespace, work: Path, *, namespaces: bool) 
 
 def main() -> int:
     arguments = parse()
-    if "GRPC_ENABLE_FORK_SUPPORT" not in os.environ:
-        # Read by gRPC when it is loaded: or it would complain of each child that is started.
-        os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+    if STARTED_OVER not in os.environ:
+        # Read by gRPC when it is loaded, as it is by now: or its handlers for forks would complain
+        # of each child that is started, and now and then end one by a signal before it has begun.
+        os.environ.update({STARTED_OVER: "1", "GRPC_ENABLE_FORK_SUPPORT": "0"})
         os.execv(sys.executable, [sys.executable, "-m", "tests.chaos", *sys.argv[1:]])
     namespaces = False
     if arguments.network != "proxy":

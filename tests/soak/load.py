@@ -26,6 +26,7 @@ from examples.children import Child, Children, free_ports
 from raftify.client import create_client
 from raftify.event_loop import new_event_loop
 from tests.soak import vitals
+from tests.soak.arguments import count, positive
 from tests.soak.plot import draw
 from tests.soak.samples import SampleFile
 from tests.soak.traffic import Traffic
@@ -42,6 +43,8 @@ CALM_SECONDS = 40.0
 #: Not the ten seconds from one snapshot to the next: every sample would find the log the same.
 SAMPLE_SECONDS = 7.0
 STEADY_SHARE = 5 / 6
+#: An hour of them is steady.
+MINUTES = 72.0
 
 
 @dataclass
@@ -235,10 +238,10 @@ def missing(samples: list[Sample], traffic: Traffic, arguments: argparse.Namespa
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--writes", type=int, default=300, help="per second")
-    parser.add_argument("--reads", type=int, default=100, help="per second")
+    parser = argparse.ArgumentParser(prog="python -m tests.soak.load", description=__doc__)
+    parser.add_argument("--minutes", type=positive, default=MINUTES)
+    parser.add_argument("--writes", type=count, default=300, help="per second")
+    parser.add_argument("--reads", type=count, default=100, help="per second")
     parser.add_argument("--results", type=Path, default=Path("bench-results"))
     arguments = parser.parse_args()
     arguments.results.mkdir(parents=True, exist_ok=True)

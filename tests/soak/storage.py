@@ -7,12 +7,14 @@ that one that LMDB ends is counted as failed, too. Prints a line a seed; ends wi
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 
+from tests.soak.arguments import count, natural
 from tests.storage.damage import KINDS
 
 #: How many damages of each kind are tried for one seed.
@@ -33,10 +35,12 @@ def commands(directory: str, seed: int) -> Iterator[list[str]]:
 
 def main() -> int:
     """Run the seeds; see the module."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 20
-    first = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    parser = argparse.ArgumentParser(prog="python -m tests.soak.storage", description=__doc__)
+    parser.add_argument("seeds", type=count, nargs="?", default=20, help="how many")
+    parser.add_argument("first", type=natural, nargs="?", default=0, help="the first seed")
+    arguments = parser.parse_args()
     failed = []
-    for seed in range(first, first + count):
+    for seed in range(arguments.first, arguments.first + arguments.seeds):
         began = time.monotonic()
         with tempfile.TemporaryDirectory() as directory:
             for command in commands(directory, seed):

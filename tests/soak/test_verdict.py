@@ -81,8 +81,9 @@ def test_samples_come_back_from_their_file_as_they_were(tmp_path: Path) -> None:
 
 
 def test_too_few_samples_say_nothing() -> None:
-    with pytest.raises(ValueError, match="run for longer"):
-        judge(HOUR[:5])
+    for few in ([], HOUR[:5]):
+        with pytest.raises(ValueError, match="run for longer"):
+            judge(few)
 
 
 def test_who_keeps_connections_of_those_that_were_restarted_is_found() -> None:

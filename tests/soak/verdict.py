@@ -78,6 +78,8 @@ class Finding:
 def judge(samples: Sequence[Sample]) -> list[Finding]:
     """Return what the steady phase says of every process and figure."""
     steady = [s for s in samples if s.phase == "steady"]
+    if not steady:
+        raise ValueError("no samples of the steady phase: run for longer")
     return [
         _compare(who, what, [s for s in steady if s.who == who])
         for who in sorted({s.who for s in steady})

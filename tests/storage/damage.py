@@ -8,10 +8,10 @@ trusted what it should not have.
 
 from __future__ import annotations
 
+import argparse
 import os
 import random
 import shutil
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +23,7 @@ from tests.storage.making import IDENTITY, MEMBERS, make_entries, make_snapshot
 
 PAGE: Final = 4096
 SECTOR: Final = 512
+EVERY_PAGE: Final = "every page"
 KINDS: Final = ("flip", "zero", "cut", "swap", "snapshot", "lock files")
 
 
@@ -115,16 +116,24 @@ def _look(directory: Path, contents: list[bytes], what: str) -> bool:
 
 def main() -> None:
     """Try seeds of one kind, or every page."""
-    directory, kind, first, end = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    parser = argparse.ArgumentParser(prog="python -m tests.storage.damage", description=__doc__)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("kind", choices=[*KINDS, EVERY_PAGE])
+    parser.add_argument("first", type=int, nargs="?", default=0)
+    parser.add_argument("end", type=int, nargs="?", default=0)
+    arguments = parser.parse_args()
+    directory, kind, first, end = vars(arguments).values()
+    if kind != EVERY_PAGE and end <= first:
+        parser.error(f"seeds {first} up to {end} are none")
     sound, damaged = directory / "sound", directory / "damaged"
     contents = make_log(sound)
     data = (sound / "log.mdb").read_bytes()
-    tries = range(len(data) // PAGE) if kind == "every page" else range(first, end)
+    tries = range(len(data) // PAGE) if kind == EVERY_PAGE else range(first, end)
     noticed = 0
     for number in tries:
         shutil.rmtree(damaged, ignore_errors=True)
         shutil.copytree(sound, damaged)
-        if kind == "every page":
+        if kind == EVERY_PAGE:
             zeroed = data[: number * PAGE] + bytes(PAGE) + data[(number + 1) * PAGE :]
             (damaged / "log.mdb").write_bytes(zeroed)
             what = f"page {number}"

@@ -26,6 +26,7 @@ from raftify.config import Config
 from raftify.errors import StorageError
 from raftify.storage import LmdbStorage, LogReader, MemStorage, WriteBatch
 from raftify.testing.storage_suite.steps import describe, take_step
+from tests.soak.arguments import lives
 from tests.storage.making import IDENTITY, MEMBERS, make_entries
 
 _NUMBERS: Final = {
@@ -243,7 +244,7 @@ def _write_in_vain(directory: Path, point: Point, error: int) -> int:
 
 def main() -> None:
     """Try seeds; print how many writers died at what."""
-    directory, first, end = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    directory, first, end = vars(lives("tests.storage.kill_points", __doc__)).values()
     if not is_possible():
         print("impossible: 1")  # noqa: T201 - read by the tests
         return

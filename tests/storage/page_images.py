@@ -12,7 +12,6 @@ A program, so that what LMDB trusts and should not shows as the end of a process
 from __future__ import annotations
 
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from raftify.config import Config
 from raftify.errors import NotALogDirectory, StorageDamaged
 from raftify.storage import LmdbStorage
 from raftify.testing.storage_suite.steps import describe, take_step
+from tests.soak.arguments import lives
 from tests.storage.making import IDENTITY, MEMBERS
 
 PAGE = 4096
@@ -179,7 +179,7 @@ def try_seed(directory: Path, seed: int) -> Counter[str]:
 
 def main() -> None:
     """Try seeds; print what was found, or end with the first wrong answer."""
-    directory, first, end = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    directory, first, end = vars(lives("tests.storage.page_images", __doc__)).values()
     found: Counter[str] = Counter()
     for seed in range(first, end):
         found += try_seed(directory, seed)
