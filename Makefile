@@ -77,14 +77,16 @@ bench-sim: $(RUN) ## measure the simulator: simulated seconds a second; an idle 
 bench-engine: $(RUN) ## measure the matching engine: commands per second, alone and through three processes; ARGS="--rounds 9"
 	@$(BIN)/python -m examples.matchengine.bench $(ARGS)
 
-soak: $(BENCH) ## a thousand storms, storage under damage, the port under attack, then an hour of steady load that must grow nothing; ARGS="--minutes 3" is a trial
+soak: $(BENCH) ## four hours: storms, the simulator's speed, storage under damage, the port under attack, chaos, an hour of steady load; ARGS="--minutes 3" shortens the load
 	@$(BIN)/python -m raftify.testing.storm --seeds 1000 --first 1000 --quiet
+	@$(BIN)/python -m benchmarks.simulation
 	@$(BIN)/python -m tests.soak.storage 20
 	@$(BIN)/python -m tests.testing.crash_sweep --seeds 30
 	@$(BIN)/python -m tests.soak.port --minutes 10
+	@$(BIN)/python -m tests.chaos
 	@$(BIN)/python -m tests.soak.load $(ARGS)
 
-chaos: $(DEV) ## real processes under real faults, five minutes; ARGS="--cycles 500" is the full drill
+chaos: $(DEV) ## real processes under real faults, 500 kills in an hour; ARGS="--cycles 10" is a trial of five minutes
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
 cli: $(RUN) ## the command line tool; ARGS="describe node 127.0.0.1:60061"
