@@ -280,7 +280,7 @@ def test_faults_are_counted_once_they_are_done() -> None:
         raise NotPossible("as always")
 
     faults = [[done] * 4, [refused] * 4, [impossible] * 4]
-    report = run_storm("counted", size=3, seconds=60, faults=faults, operator=False)
+    report = run_storm("counted 3", size=3, seconds=20, faults=faults, operator=False)
     assert report.faults["done"]
     assert report.undone["refused"]
     assert report.undone["impossible"]

@@ -74,12 +74,17 @@ class Caller:
     ) -> Call:
         """Propose what is asked, by default something drawn, at `node`.
 
-        With `steadfast` it asks any leader, and waits until the deadline.
+        With `steadfast` it asks any leader, and waits until the deadline; what any node may refuse
+        as too large it does not propose.
         """
         workload, number = self.scene.workload, self.scene.number()
         if asked is None:
             asked = workload.draw_write(self.random, number)
         data = workload.encode(asked, number)
+        while steadfast and len(data) > self.scene.plan.proposal_bytes:
+            number = self.scene.number()
+            asked = workload.draw_write(self.random, number)
+            data = workload.encode(asked, number)
         call = self.scene.recorder.call(self.name, asked)
         self.scene.writes.append((number, call))
 

@@ -3,10 +3,11 @@ whole disk, one disk at a time, and never in a cluster that cannot do without it
 
 from __future__ import annotations
 
+from dataclasses import replace as changed
 from random import Random
 
 from raftify.testing.simulation.node import SimulatedNode
-from raftify.testing.storm.scene import Scene, patient
+from raftify.testing.storm.scene import NotPossible, Scene, patient
 
 
 def _disk(scene: Scene, random: Random) -> SimulatedNode:
@@ -68,4 +69,27 @@ async def failing_disk(scene: Scene, random: Random) -> None:
     node.storage.fail_reads = node.storage.fail_writes = False
 
 
-DISK_FAULTS = (slow_disk, slow_disk, stalled_disk, full_disk, failing_disk)
+async def full_map(scene: Scene, random: Random) -> None:
+    """A node is started with too small a map for its log, and with a larger one later."""
+    node = _disk(scene, random)
+    machine, usual = scene.machine(node), node.config
+    if machine.held or machine.lost or node.paused:
+        raise NotPossible(f"{node} cannot be stopped now")
+    machine.disk_excused = machine.held = True
+    machine.stops += 1
+    try:
+        await node.stop()
+        if node.running or machine.lost:
+            raise NotPossible(f"{node} was in other hands")
+        small = random.choice([1 << 16, 1 << 17, 1 << 18])
+        node.config = changed(scene.cluster.config_of(node), lmdb_map_size=small)
+        node.start()
+    finally:
+        machine.held = False
+    await patient(scene, random.uniform(1, 8))
+    if node.config is not None and node.config.lmdb_map_size == small:
+        node.config = usual
+        node.crash()
+
+
+DISK_FAULTS = (slow_disk, slow_disk, stalled_disk, full_disk, full_map, failing_disk)

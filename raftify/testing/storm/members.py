@@ -286,20 +286,26 @@ class Operator:
         await (self._insist(add) if insist else add())
 
     async def _joint(self) -> None:
-        """Enter a joint configuration explicitly, stay there for a while, and leave it."""
+        """Enter a joint configuration, and let it end by itself; or stay there for a while, and
+        leave it."""
         membership = self._membership()
         learners, voters = list(membership.conf_state.learners), self._voters()
         change_of = self.random.sample(voters, len(voters) // 3)
         if not learners and not change_of:
             raise NotPossible("there is nobody to change")
+        transition = self.random.choice(
+            [ConfChangeTransition.IMPLICIT, ConfChangeTransition.EXPLICIT]
+        )
         async with self._asked() as changes:
             await changes.change_config(
                 add=[i for i in learners if i in self.scene.cluster.nodes][:2],
                 add_learners=change_of,
-                transition=ConfChangeTransition.EXPLICIT,
+                transition=transition,
                 force=True,
                 timeout=_SECONDS,
             )
+        if transition is ConfChangeTransition.IMPLICIT:
+            return
         await patient(self.scene, self.random.uniform(0, 5))
         async with self._asked() as changes:
             await changes.leave_joint(timeout=_SECONDS)

@@ -45,6 +45,7 @@ class Plan:
         first_leader: the static voter that campaigns at once; 0: nobody.
         archived: whether nodes keep what they discard from their logs.
         refounded: whether a new cluster begins with a snapshot of this one in the end.
+        proposal_bytes: what some nodes refuse as too large a proposal begins behind this.
     """
 
     seed: int | str
@@ -61,9 +62,16 @@ class Plan:
     first_leader: int
     archived: bool
     refounded: bool
+    proposal_bytes: int
 
 
-def draw_plan(seed: int | str, *, size: int | None = None, seconds: float | None = None) -> Plan:
+def draw_plan(
+    seed: int | str,
+    *,
+    size: int | None = None,
+    seconds: float | None = None,
+    proposal_bytes: int = 4 * MIB,
+) -> Plan:
     """Return the storm of `seed`; what is given is not drawn.
 
     Raises:
@@ -93,6 +101,7 @@ def draw_plan(seed: int | str, *, size: int | None = None, seconds: float | None
         first_leader=first_leader,
         archived=Random(f"{seed}/archived").random() < 0.3,
         refounded=Random(f"{seed}/refounded").random() < 0.15,
+        proposal_bytes=proposal_bytes,
     )
 
 
@@ -115,11 +124,19 @@ def draw_config(random: Random, plan: Plan) -> Config:
     """Return settings for one node. Ticks are the same everywhere, or elections never end."""
     ticks = Random(f"{plan.seed}/ticks")
     pick = random.choice
+    heartbeat_tick, tick_interval = ticks.choice([1, 2, 3]), ticks.choice([0.03, 0.1, 0.1, 0.2])
+    election_tick = ticks.choice([6, 10, 10, 16])
+    # From when on, and until when, a node campaigns may differ from node to node.
+    earliest, latest = pick([
+        (0, 0), (0, 0), (0, 3 * election_tick), (election_tick + 3, 0),
+    ])  # fmt: skip
     per_message = pick([0, 300, 4096, MIB])
     guarded = plan.leases or random.random() < 0.8
     raft = RaftConfig(
-        election_tick=10,
-        heartbeat_tick=ticks.choice([1, 2, 3]),
+        election_tick=election_tick,
+        heartbeat_tick=heartbeat_tick,
+        min_election_tick=earliest,
+        max_election_tick=latest,
         pre_vote=random.random() < 0.8,
         check_quorum=guarded,
         read_only_option=ReadOnlyOption.LEASE_BASED if plan.leases else ReadOnlyOption.SAFE,
@@ -132,10 +149,11 @@ def draw_config(random: Random, plan: Plan) -> Config:
         priority=pick([0, 0, 0, 1, 5]),
         max_apply_unpersisted_log_limit=pick([0, 0, 0, 100]),
         max_waiting_reads=pick([1, 4096]),
+        disable_proposal_forwarding=random.random() < 0.2,
     )
     return Config(
         raft_config=raft,
-        tick_interval=ticks.choice([0.03, 0.1, 0.1, 0.2]),
+        tick_interval=tick_interval,
         proposal_timeout=5.0,
         request_timeout=pick([1.0, 5.0]),
         entry_cache_bytes=pick([0, 1000, 64 * MIB]),
@@ -149,6 +167,7 @@ def draw_config(random: Random, plan: Plan) -> Config:
         disk_stall_timeout=pick([0.5, 5.0]),
         snapshot_timeout=pick([5.0, 60.0]),
         commit_notice_delay=pick([0.0, 0.01, 0.1]),
+        max_proposal_bytes=pick([plan.proposal_bytes, 4 * MIB]),
         inbox_limit=pick([8, 65_536]),
         outbox_messages=pick([4, 4096]),
         outbox_bytes=pick([2 * MIB, 64 * MIB]),

@@ -9,6 +9,7 @@ from raftify.errors import RaftifyError
 from raftify.testing.simulation.node import SimulatedNode
 from raftify.testing.storm.outside import OUTSIDE
 from raftify.testing.storm.scene import Scene, patient
+from raftify.testing.storm.upgrading import upgrade
 
 _SECONDS = 3.0
 
@@ -95,6 +96,6 @@ async def switched_off(scene: Scene, random: Random) -> None:
 
 
 REQUESTS = (
-    transfer, transfer, snapshot, snapshot, campaign, demote, ping, burst, burst, switched_off,
+    transfer, transfer, snapshot, snapshot, campaign, demote, ping, burst, burst, switched_off, upgrade,
     *OUTSIDE,
 )  # fmt: skip

@@ -86,8 +86,9 @@ def run_storm(
             whatever else an error of a node or of the simulation raises; its notes name the seed.
         Undecided: the history of the clients was too hard to judge, which proves nothing.
     """
-    plan = draw_plan(seed, size=size, seconds=seconds)
-    storm = Storm(plan, workload or StoreWorkload(), faults, operator=operator)
+    workload = workload or StoreWorkload()
+    plan = draw_plan(seed, size=size, seconds=seconds, proposal_bytes=workload.proposal_bytes)
+    storm = Storm(plan, workload, faults, operator=operator)
     began = time.process_time()
     outcome = simulate(
         storm.live,

@@ -22,6 +22,10 @@ class Workload(ABC):
     makes of it. A read looks at a state machine directly, after `read_index`.
     """
 
+    #: Nodes may refuse proposals of more bytes than this, so that storms see what comes of it. Most
+    #: that `encode` returns must not be larger.
+    proposal_bytes: int = 4 << 20
+
     @abstractmethod
     def machine(self, random: Random) -> AbstractStateMachine:
         """Return a new, empty state machine; `random` may choose among kinds of equal effect."""
