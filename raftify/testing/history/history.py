@@ -6,18 +6,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import overload
 
-from raftify.testing.history.journal import lines_of, operations_of
-from raftify.testing.history.operation import Operation, Outcome
+from raftify.testing.history import journal
+from raftify.testing.history.operation import Operation, Outcome, operations_of
 
 
 class History(Sequence[Operation]):
     """Operations in the order of their calls.
 
     Histories of several recorders merge by `History([*one, *another])`, if their clocks were one.
+
+    Raises:
+        TypeError: something given is no Operation.
     """
 
     def __init__(self, operations: Iterable[Operation] = ()) -> None:
-        self._operations = tuple(sorted(operations, key=lambda each: each.called))
+        self._operations = tuple(sorted(operations_of(operations), key=lambda each: each.called))
 
     @classmethod
     def load(cls, *journals: Path | str) -> History:
@@ -31,7 +34,7 @@ class History(Sequence[Operation]):
         for path in map(Path, journals):
             try:
                 with path.open(encoding="utf-8") as lines:
-                    operations += operations_of(lines)
+                    operations += journal.operations_of(lines)
             except ValueError as error:
                 raise ValueError(f"{path}: {error}") from error
         return cls(operations)
@@ -43,7 +46,9 @@ class History(Sequence[Operation]):
             TypeError: it has inputs or outputs that are no plain values; see `journal`.
             OSError: the file cannot be written.
         """
-        Path(path).write_text("".join(f"{line}\n" for line in lines_of(self)), encoding="utf-8")
+        Path(path).write_text(
+            "".join(f"{line}\n" for line in journal.lines_of(self)), encoding="utf-8"
+        )
 
     def with_outcome(self, outcome: Outcome) -> list[Operation]:
         """Return the operations whose outcome is `outcome`."""

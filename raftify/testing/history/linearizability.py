@@ -14,10 +14,10 @@ from enum import Enum
 from typing import Any
 
 from raftify.testing.history.budget import Budget, OutOfBudget
-from raftify.testing.history.explanation import explain_part
+from raftify.testing.history.explanation import counted_from, explain_part
 from raftify.testing.history.knowledge import Knowledge, plainly
 from raftify.testing.history.model import Model
-from raftify.testing.history.operation import Operation, Outcome
+from raftify.testing.history.operation import Operation, Outcome, demand_hashable, operations_of
 from raftify.testing.history.search import Found, Search
 from raftify.testing.history.told_order import ToldOrder
 
@@ -101,6 +101,11 @@ class Verdict:
         bad = [part for part in self.parts if part.answer is self.answer]
         return None if self.answer is Answer.LINEARIZABLE else bad[0]
 
+    @property
+    def began(self) -> float:
+        """When the first operation was called: explanations and pictures count from there."""
+        return min((each.called for part in self.parts for each in part.operations), default=0.0)
+
     def __repr__(self) -> str:
         return f"Verdict({self.answer.value}, {len(self.parts)} parts, {self.steps} steps)"
 
@@ -117,7 +122,8 @@ class Verdict:
         text = f"{self.answer.value}{whose} after {self.steps} steps"
         if part.answer is Answer.UNDECIDED:
             text += "; allow more steps or seconds, or check a shorter history"
-        return f"{text}\n{explain_part(self.model, part.operations, part.found)}"
+        lines = [text, explain_part(self.model, part.operations, part.found, self.began)]
+        return "\n".join([*lines, counted_from(self.began)]).rstrip()
 
     def demand(self) -> None:
         """Return only if the history is linearizable.
@@ -150,11 +156,15 @@ def check(
         max_steps: how many times the model may be asked for each part. With this limit alone the
             verdict is the same each time.
         max_seconds: how long all may take by the wall clock.
+
+    Raises:
+        TypeError: something in the history is no Operation, or a value or a state cannot be hashed.
+        ValueError: an input is none that the model knows.
     """
     until = None if max_seconds is None else time.monotonic() + max_seconds
     parts, steps = [], 0
     told_of: dict[Hashable, list[Operation]] = {}
-    for operation in told:
+    for operation in operations_of(told):
         told_of.setdefault(model.part_of(operation.input), []).append(operation)
     for name, operations in _parts_of(history, model).items():
         budget = Budget(max_steps, until)
@@ -169,7 +179,8 @@ def check(
 
 def _parts_of(history: Iterable[Operation], model: Model[Any]) -> dict[Hashable, list[Operation]]:
     parts: dict[Hashable, list[Operation]] = {}
-    for operation in sorted(history, key=lambda each: each.called):
+    for operation in sorted(operations_of(history), key=lambda each: each.called):
+        demand_hashable(operation.input, operation)
         if operation.outcome is not Outcome.FAILED:
             parts.setdefault(model.part_of(operation.input), []).append(operation)
     return parts

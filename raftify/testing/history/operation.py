@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -61,3 +61,34 @@ class Operation:
     def precedes(self, other: Operation) -> bool:
         """Whether it ended before `other` was called: every observer sees it first."""
         return self.ends < other.called
+
+
+def operations_of(history: Iterable[Any]) -> list[Operation]:
+    """Return what is in `history`.
+
+    Raises:
+        TypeError: something there is no operation.
+    """
+    operations = list(history)
+    for each in operations:
+        if not isinstance(each, Operation):
+            raise TypeError(
+                f"{each!r} is no Operation: give what `Recorder.history` returns, or make it by "
+                "Operation(client, input, output, called, returned)"
+            )
+    return operations
+
+
+def demand_hashable(value: Any, at: Any) -> None:
+    """Return only if `value` can be hashed; `at` is where it stands, for the message.
+
+    Raises:
+        TypeError: it cannot.
+    """
+    try:
+        hash(value)
+    except TypeError:
+        raise TypeError(
+            f"{value!r} of {at!r} cannot be hashed, so checks cannot tell where it was met before: "
+            "use tuples for lists, frozensets for sets, and tuples of pairs for dicts"
+        ) from None

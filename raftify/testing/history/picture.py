@@ -6,6 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from raftify.testing.history.explanation import counted_from
 from raftify.testing.history.linearizability import Answer, Part, Verdict
 from raftify.testing.history.model import Model
 from raftify.testing.history.operation import Outcome
@@ -74,10 +75,11 @@ def draw(verdict: Verdict, part: Part | None = None) -> str:
         f"<style>{_STYLE}</style></head><body>",
         f"<h1>{head}</h1>",
         f"<p>{escape(_summary(part, layout))}</p>",
+        f"<p>{escape(counted_from(verdict.began))}</p>",
         _legend(),
         '<div class="picture">',
         _clients(layout),
-        _time(verdict.model, layout),
+        _time(verdict.model, layout, verdict.began),
         "</div>",
     ]
     if part is verdict.offending:
@@ -137,20 +139,20 @@ def _clients(layout: Layout) -> str:
     return f'<div class="clients"><svg {size} role="img">{"".join(rows)}</svg></div>'
 
 
-def _time(model: Model[Any], layout: Layout) -> str:
+def _time(model: Model[Any], layout: Layout, began: float) -> str:
     width = f"{layout.width:.0f}"
     stripes = [
         f'<rect class="lane" x="0" y="{lane.top - 5:.1f}" width="{width}" '
         f'height="{lane.height:.1f}"/>'
         for lane in layout.lanes[::2]
     ]
-    bars = [_bar(model, bar) for bar in layout.bars]
+    bars = [_bar(model, bar, began) for bar in layout.bars]
     size = f'width="{width}" height="{layout.height:.0f}"'
     body = "\n".join([*stripes, *bars])
     return f'<div class="time"><svg {size} role="img">{body}</svg></div>'
 
 
-def _bar(model: Model[Any], bar: Bar) -> str:
+def _bar(model: Model[Any], bar: Bar, began: float) -> str:
     operation = bar.operation
     kind = "bar" if bar.number else "aside"
     if operation.outcome is Outcome.UNKNOWN:
@@ -161,7 +163,7 @@ def _bar(model: Model[Any], bar: Bar) -> str:
     number = "!" if bar.stuck else str(bar.number or "")
     badge_at = (bar.left + bar.label_at) / 2 - 1
     return (
-        f"<g><title>{escape(_tooltip(model, bar))}</title>"
+        f"<g><title>{escape(_tooltip(model, bar, began))}</title>"
         f'<rect class="{kind}" x="{bar.left:.1f}" y="{bar.top:.1f}" '
         f'width="{bar.right - bar.left:.1f}" height="{BAR:.0f}" rx="4"/>'
         f"{_badge(number, badge_at, middle)}"
@@ -169,15 +171,15 @@ def _bar(model: Model[Any], bar: Bar) -> str:
     )
 
 
-def _tooltip(model: Model[Any], bar: Bar) -> str:
+def _tooltip(model: Model[Any], bar: Bar, began: float) -> str:
     operation = bar.operation
     lines = [f"{operation.client}: {model.describe(operation.input)}"]
     if operation.outcome is Outcome.OK:
         lines.append(f"answer: {model.describe_answer(operation.input, operation.output)}")
     else:
         lines.append(f"outcome: {operation.outcome.value}")
-    end = "" if operation.returned is None else f"{operation.returned:.6f}"
-    lines.append(f"from {operation.called:.6f} to {end or 'the end'} s")
+    end = "" if operation.returned is None else f"{operation.returned - began:.6f}"
+    lines.append(f"from {operation.called - began:.6f} to {end or 'the end'} s")
     if bar.number:
         lines.append(f"number {bar.number} in the order; then {model.describe_state(bar.state)}")
     return "\n".join(lines)

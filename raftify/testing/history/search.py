@@ -20,7 +20,7 @@ from typing import Any
 from raftify.testing.history.budget import Budget, OutOfBudget
 from raftify.testing.history.knowledge import Knowledge, Window
 from raftify.testing.history.model import Model
-from raftify.testing.history.operation import Operation, Outcome
+from raftify.testing.history.operation import Operation, Outcome, demand_hashable
 from raftify.testing.history.unknowns import Unknowns
 
 #: How many unknown operations may stand in a row, try by try. The last try leaves nothing out.
@@ -248,7 +248,11 @@ class Search:
 
     def _is_new(self, low: int, mask: int, state: Any, used: int) -> bool:
         """Whether no such configuration was met that had used nothing but what this one has."""
-        met = self._met.setdefault((low, mask, state), [])
+        try:
+            met = self._met.setdefault((low, mask, state), [])
+        except TypeError:
+            demand_hashable(state, self._model)
+            raise
         if any(other & used == other for other in met):
             return False
         met[:] = [other for other in met if other & used != used]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable
 
 from raftify.testing.history.checks.finding import Finding
-from raftify.testing.history.operation import Operation, Outcome
+from raftify.testing.history.operation import Operation, Outcome, operations_of
 
 NAME = "nothing acknowledged lost"
 
@@ -25,7 +25,7 @@ def nothing_lost(
     there = set(applied)
     return [
         Finding(NAME, f"{identity(operation)!r} was acknowledged, but is not there", (operation,))
-        for operation in history
+        for operation in operations_of(history)
         if operation.outcome is Outcome.OK
         and identity(operation) is not None
         and identity(operation) not in there

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable
 
 from raftify.testing.history.checks.finding import Finding
-from raftify.testing.history.operation import Operation, Outcome
+from raftify.testing.history.operation import Operation, Outcome, operations_of
 
 NAME = "nothing refused applied"
 
@@ -25,6 +25,6 @@ def nothing_refused_applied(
     there = set(applied) - {None}
     return [
         Finding(NAME, f"{identity(operation)!r} was refused, but is there", (operation,))
-        for operation in history
+        for operation in operations_of(history)
         if operation.outcome is Outcome.FAILED and identity(operation) in there
     ]

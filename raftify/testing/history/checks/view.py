@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from typing import Any, Protocol
 
-from raftify.testing.history.operation import Operation, Outcome
+from raftify.testing.history.operation import Operation, Outcome, demand_hashable, operations_of
 
 Key = Hashable
 Value = Any
@@ -59,6 +59,7 @@ class Writes:
             written = view.wrote(operation)
             if written is None:
                 continue
+            demand_hashable(written, operation)
             key, value = written
             if value is None:
                 self._cleared.add(key)
@@ -71,6 +72,7 @@ class Writes:
 
     def of(self, key: Key, value: Value) -> Operation | None:
         """Return the operation that wrote `value` to `key`, whatever its outcome; None if none."""
+        demand_hashable((key, value), "what was read")
         return self._by_value.get((key, value))
 
     def is_older(self, key: Key, value: Value, than: Operation) -> bool:
@@ -89,7 +91,8 @@ def laid_out(
 
     Raises:
         ValueError: a value is written to a key twice.
+        TypeError: something is no Operation, or a value cannot be hashed.
     """
     view = view or KeyValueView()
-    operations = sorted(history, key=lambda each: each.called)
+    operations = sorted(operations_of(history), key=lambda each: each.called)
     return view, operations, Writes(operations, view)

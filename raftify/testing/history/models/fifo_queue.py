@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from raftify.testing.history.knowledge import Knowledge, plainly
 from raftify.testing.history.model import Effect, Model
 from raftify.testing.history.models.passages import Passages
-from raftify.testing.history.operation import Operation
+from raftify.testing.history.operation import Operation, demand_hashable
 
 Items = tuple[Any, ...]
 
@@ -39,8 +39,10 @@ class FifoQueue(Model[Items]):
         return ()
 
     def part_of(self, asked: Any) -> Hashable:
-        queue: Hashable = asked[1]
-        return queue
+        match asked:
+            case (str(), queue, *_):
+                return cast("Hashable", queue)
+        raise _unknown(asked)
 
     def effect(self, asked: Any) -> Effect:
         return Effect.NONE if asked[0] == "empty" else Effect.SEEING
@@ -53,10 +55,12 @@ class FifoQueue(Model[Items]):
                 return (state[1:], state[0]) if state else (state, None)
             case ("empty", _):
                 return state, not state
-        raise ValueError(f"a queue knows no {asked!r}; make inputs by FifoQueue's methods")
+        raise _unknown(asked)
 
     def learn(self, operations: Sequence[Operation]) -> Knowledge:
         """Conclude from the order in which items came out in which they must have gone in."""
+        for each in operations:
+            demand_hashable(each.output, each)
         entered: dict[Any, Operation] = {}
         left: dict[Any, Operation] = {}
         for each in operations:
@@ -71,3 +75,7 @@ class FifoQueue(Model[Items]):
                     return replace(plainly(operations), impossible=each)
                 left[each.output] = each
         return Passages(operations, entered, left).knowledge()
+
+
+def _unknown(asked: Any) -> ValueError:
+    return ValueError(f"a queue knows no {asked!r}; make inputs by FifoQueue's methods")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from raftify.testing.history.knowledge import Knowledge, Window, plainly, window
 from raftify.testing.history.model import Effect, Model
-from raftify.testing.history.operation import Operation, Outcome
+from raftify.testing.history.operation import Operation, Outcome, demand_hashable
 
 #: The value of a key, or None while it has none.
 Value = Any
@@ -55,8 +55,10 @@ class KeyValue(Model[Value]):
         return None
 
     def part_of(self, asked: Any) -> Hashable:
-        key: Hashable = asked[1]
-        return key
+        match asked:
+            case (str(), key, *_):
+                return cast("Hashable", key)
+        raise _unknown(asked)
 
     def effect(self, asked: Any) -> Effect:
         return _EFFECTS.get(asked[0], Effect.SEEING)
@@ -73,10 +75,12 @@ class KeyValue(Model[Value]):
                 return None, state is not None
             case ("cas", _, expected, value):
                 return (value, True) if state == expected else (state, False)
-        raise ValueError(f"a key-value store knows no {asked!r}; make inputs by KeyValue's methods")
+        raise _unknown(asked)
 
     def learn(self, operations: Sequence[Operation]) -> Knowledge:
         """Conclude from what was read that its write took effect, and by when."""
+        for each in operations:
+            demand_hashable(each.output, each)
         writes: dict[Value, Operation] = {}
         for each in operations:
             match each.input:
@@ -95,6 +99,10 @@ class KeyValue(Model[Value]):
                 return replace(plainly(operations), impossible=each)
             seen[value] = min(each.ends, seen.get(value, math.inf))
         return Knowledge([_window(each, writes, seen) for each in operations])
+
+
+def _unknown(asked: Any) -> ValueError:
+    return ValueError(f"a key-value store knows no {asked!r}; make inputs by KeyValue's methods")
 
 
 def _seen(operation: Operation) -> Value:
