@@ -28,6 +28,7 @@ from raftify.errors import StorageError
 from raftify.peers import Membership
 from raftify.testing.invariants import (
     ALL,
+    AcknowledgesWhatMatches,
     AdmitsWhatIsDurable,
     ChangesAfterOwnCommit,
     CommitsInOwnTerm,
@@ -500,6 +501,48 @@ def an_entry_of_an_older_term_commits_by_counting(invariant: Invariant) -> None:
     leader = FakeNode(1).append(at(2, 2)).lead(4)
     invariant.on_step(leader.append(at(3, 4)))
     invariant.on_step(leader.commit(2))
+
+
+def leader_and_follower(invariant: Invariant) -> FakeNode:
+    """Begin a story of a leader of term 3 and a follower, which have entry 2 alike; return it."""
+    leader, follower = FakeNode(1).append(at(2, 2)), FakeNode(2).append(at(2, 2))
+    for node in (leader, follower):
+        invariant.on_start(node)
+    invariant.on_step(leader.lead(3).append(at(3, 3)))
+    invariant.on_step(follower.follow(3))
+    return follower
+
+
+def acknowledges(invariant: Invariant, node: FakeNode, index: int, term: int = 3) -> None:
+    kind = MessageType.APPEND_RESPONSE
+    invariant.on_send(node, Message(kind, from_=node.id, to=1, term=term, index=index))
+
+
+@right(AcknowledgesWhatMatches)
+def what_the_leader_has(invariant: Invariant) -> None:
+    node = leader_and_follower(invariant)
+    acknowledges(invariant, node, 2)
+    invariant.on_step(node.append(at(3, 3)))
+    acknowledges(invariant, node, 3)
+
+
+@right(AcknowledgesWhatMatches)
+def what_a_leader_of_an_older_term_had(invariant: Invariant) -> None:
+    node = leader_and_follower(invariant).append(at(3, 2), at(4, 2))
+    acknowledges(invariant, node, 4, term=2)
+    refusal = Message(MessageType.APPEND_RESPONSE, to=1, term=3, index=4, reject=True)
+    invariant.on_send(node, refusal)
+
+
+@wrong(AcknowledgesWhatMatches, r"acknowledges 3 \(term 2\).* has term 3 there")
+def another_entry_of_that_index(invariant: Invariant) -> None:
+    acknowledges(invariant, leader_and_follower(invariant).append(at(3, 2)), 3)
+
+
+@wrong(AcknowledgesWhatMatches, "has term None there and ends at 3")
+def more_than_the_leader_has(invariant: Invariant) -> None:
+    node = leader_and_follower(invariant).append(at(3, 3), at(4, 3))
+    acknowledges(invariant, node, 4)
 
 
 @right(DurableOnQuorum)

@@ -3,6 +3,7 @@
 `Invariants` is the observer that checks all of them. Each one can also stand alone.
 """
 
+from raftify.testing.invariants.acknowledges_what_matches import AcknowledgesWhatMatches
 from raftify.testing.invariants.admits_what_is_durable import AdmitsWhatIsDurable
 from raftify.testing.invariants.base import Invariant, LogInvariant
 from raftify.testing.invariants.changes_after_own_commit import ChangesAfterOwnCommit
@@ -34,6 +35,7 @@ from raftify.testing.invariants.together import ALL, Invariants
 
 __all__ = [
     "ALL",
+    "AcknowledgesWhatMatches",
     "AdmitsWhatIsDurable",
     "ChangesAfterOwnCommit",
     "CommitsInOwnTerm",

@@ -7,6 +7,7 @@ from typing import Final
 
 from raftify.core.types import Entry, Message
 from raftify.errors import StorageError
+from raftify.testing.invariants.acknowledges_what_matches import AcknowledgesWhatMatches
 from raftify.testing.invariants.admits_what_is_durable import AdmitsWhatIsDurable
 from raftify.testing.invariants.base import Invariant, LogInvariant
 from raftify.testing.invariants.changes import Changes
@@ -43,6 +44,7 @@ ALL: Final[tuple[type[Invariant], ...]] = (
     ElectedByMajorities,
     LeaderAppendOnly,
     LogMatching,
+    AcknowledgesWhatMatches,
     CutOnlyAtConflict,
     LeaderCompleteness,
     CommittedNeverChanges,

@@ -85,6 +85,10 @@ class Watch:
         self.committed = CommittedLog()
         self._logs: dict[int, Known] = {}
 
+    def log_of(self, node_id: int) -> Known | None:
+        """Return the log of a node as it was looked at last; None if it never was."""
+        return self._logs.get(node_id)
+
     def look(self, node: NodeView) -> Step | None:
         """Return what changed in the log of `node` since the last look; None if nothing did.
 
