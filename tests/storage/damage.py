@@ -11,7 +11,9 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -20,11 +22,17 @@ from raftify.errors import StorageError
 from raftify.storage import LmdbStorage, LogReader, WriteBatch
 from raftify.wire.codec import encode_entry
 from tests.storage.making import IDENTITY, MEMBERS, make_entries, make_snapshot
+from tests.storage.raw import records_of
 
 PAGE: Final = 4096
 SECTOR: Final = 512
 EVERY_PAGE: Final = "every page"
-KINDS: Final = ("flip", "zero", "cut", "swap", "snapshot", "lock files")
+KINDS: Final = ("flip", "zero", "cut", "swap", "record", "snapshot", "lock files")
+#: What in a file an error must name: a page, an entry, a record, or two that contradict each other.
+PLACE: Final = re.compile(
+    r"page \d+|index \d+|record '|records beside|database of \d+ records|runs of entries"
+    r"|the entries from \d+|a key of|committed up to \d+|LMDB file of something else"
+)
 
 
 def make_log(directory: Path) -> list[bytes]:
@@ -68,12 +76,48 @@ def read_log(directory: Path) -> list[bytes]:
         storage.close()
 
 
-def harm(kind: str, directory: Path, rng: random.Random) -> str:
+@dataclass(frozen=True)
+class Harm:
+    """What was done to which file; `indices` are those of the record that was hit, if one was."""
+
+    what: str
+    file: Path
+    indices: range = range(0)
+
+    def is_named_by(self, error: StorageError) -> bool:
+        """Say whether an error names the file, and what in it."""
+        text = str(error)
+        if str(self.file) not in text or (self.file.name == "log.mdb" and not PLACE.search(text)):
+            return False
+        return not self.indices or any(
+            int(number) in self.indices for number in re.findall(r"index (\d+)", text)
+        )
+
+
+def harm_record(directory: Path, rng: random.Random) -> Harm:
+    """Flip a bit of one record of the log, wherever there is a copy of it."""
+    file = directory / "log.mdb"
+    runs = records_of(directory)
+    first = rng.choice(sorted(runs))
+    record = bytes(runs[first])
+    changed = bytearray(record)
+    changed[rng.randrange(len(changed))] ^= 1 << rng.randrange(8)
+    data = file.read_bytes()
+    if record not in data:
+        raise AssertionError(f"the record at index {first} is not in one piece")
+    file.write_bytes(data.replace(record, changed))
+    end = min((index for index in runs if index > first), default=1 << 63)
+    return Harm(f"record at index {first}", file, range(first, end))
+
+
+def harm(kind: str, directory: Path, rng: random.Random) -> Harm:
     """Damage a file of the log; return which, and where."""
+    if kind == "record":
+        return harm_record(directory, rng)
     if kind == "lock files":
         file = directory / rng.choice(["LOCK", "log.mdb-lock"])
         file.write_bytes(rng.choice([b"", bytes(8192), rng.randbytes(100), rng.randbytes(9000)]))
-        return file.name
+        return Harm(kind, file)
     if kind == "snapshot":
         [file] = (directory / "snapshots").iterdir()
         kind = rng.choice(["flip", "zero", "cut"])
@@ -98,19 +142,19 @@ def harm(kind: str, directory: Path, rng: random.Random) -> str:
         other = rng.randrange(len(data) // PAGE) * PAGE
         data[at : at + PAGE] = data[other : other + PAGE]
     file.write_bytes(data)
-    return f"{kind} at {at} of {file.name}"
+    return Harm(f"{kind} at {at}", file)
 
 
-def _look(directory: Path, contents: list[bytes], what: str) -> bool:
+def _look(directory: Path, contents: list[bytes], done: Harm) -> bool:
     """Return whether damage is noticed; raise AssertionError for a wrong answer."""
     try:
         found = read_log(directory)
     except StorageError as error:
-        if str(directory) not in str(error):
-            raise AssertionError(f"{what}: no file is named in {error}") from error
+        if not done.is_named_by(error):
+            raise AssertionError(f"{done}: not named in: {error}") from error
         return True
-    if found != contents:
-        raise AssertionError(f"{what} went unnoticed")
+    if found != contents or done.indices:
+        raise AssertionError(f"{done} went unnoticed")
     return False
 
 
@@ -136,10 +180,10 @@ def main() -> None:
         if kind == EVERY_PAGE:
             zeroed = data[: number * PAGE] + bytes(PAGE) + data[(number + 1) * PAGE :]
             (damaged / "log.mdb").write_bytes(zeroed)
-            what = f"page {number}"
+            done = Harm(f"page {number}", damaged / "log.mdb")
         else:
-            what = f"seed {number}: " + harm(kind, damaged, random.Random(number))
-        noticed += _look(damaged, contents, what)
+            done = harm(kind, damaged, random.Random(number))
+        noticed += _look(damaged, contents, done)
     print(noticed)  # noqa: T201 - read by the tests
 
 

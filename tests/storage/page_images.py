@@ -23,6 +23,7 @@ from raftify.errors import NotALogDirectory, StorageDamaged
 from raftify.storage import LmdbStorage
 from raftify.testing.storage_suite.steps import describe, take_step
 from tests.soak.arguments import lives
+from tests.storage.damage import PLACE
 from tests.storage.making import IDENTITY, MEMBERS
 
 PAGE = 4096
@@ -135,8 +136,8 @@ def look(directory: Path, log: bytes, files: dict[str, bytes]) -> object:
         finally:
             storage.close()
     except (StorageDamaged, NotALogDirectory) as error:
-        if str(directory) not in str(error):
-            raise AssertionError(f"no file is named: {error}") from error
+        if str(directory / "log.mdb") not in str(error) or not PLACE.search(str(error)):
+            raise AssertionError(f"no file, or nothing in it, is named: {error}") from error
         return None
 
 

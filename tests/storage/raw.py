@@ -65,3 +65,12 @@ def count_runs(directory: Path) -> int:
         handle = env.open_db(schema.LOG_DB)
         with env.begin() as txn:
             return txn.stat(handle)["entries"]
+
+
+def records_of(directory: Path) -> dict[int, bytes]:
+    """Return every run of entries as it is stored, by the index that it begins with."""
+    path = str(directory / "log.mdb")
+    with lmdb.open(path, subdir=False, max_dbs=4, readonly=True, lock=False) as env:
+        handle = env.open_db(schema.LOG_DB, create=False)
+        with env.begin(db=handle) as txn, txn.cursor() as cursor:
+            return {schema.unpack_key(key, path): value for key, value in cursor}

@@ -174,3 +174,18 @@ def test_no_zeroed_page_goes_unnoticed(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert int(done.stdout) > 50
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("/d/log.mdb: the entry at index 7 is damaged", True),
+        ("/d/log.mdb: the entry at index 9 is damaged", False),
+        ("/d/log.mdb: page 7 is damaged", False),
+        ("/d/log.mdb: something is damaged", False),
+        ("/d: the entry at index 7 is damaged", False),
+    ],
+)
+def test_an_error_must_name_the_file_and_the_record_that_was_hit(text: str, named: bool) -> None:
+    harm = damage.Harm("record at index 6", Path("/d/log.mdb"), range(6, 9))
+    assert harm.is_named_by(StorageDamaged(text)) is named
