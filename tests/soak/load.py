@@ -5,7 +5,9 @@ a thousand keys, snapshots and purges every few seconds. In the last sixth of th
 after the other is killed or ended, and started again. Every few seconds memory, disk, descriptors,
 threads and tasks of all four are noted.
 
-Leaves load.csv, load.png and load.txt in bench-results. Ends with 1 if something grew or was lost.
+Leaves load.csv, load.png and load.txt in bench-results. Ends with 1 if something grew, if a read
+found what it must not (`tests/soak/expected.py`), an acknowledged write is not there in the end,
+the nodes' states differ, or a client was refused in the steady phase or too often behind it.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import tempfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from examples.children import Child, Children, free_ports
 from raftify.client import create_client
@@ -45,6 +48,9 @@ SAMPLE_SECONDS = 7.0
 STEADY_SHARE = 5 / 6
 #: An hour of them is steady.
 MINUTES = 72.0
+GOOD = (
+    "flat: nothing grew, nothing leaked; no write was lost, no read was wrong, all states are equal"
+)
 
 
 @dataclass
@@ -58,6 +64,9 @@ class Soak:
     nodes: dict[str, Child] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
     restarts: int = 0
+    #: What clients were told that failed in the steady phase.
+    steady_errors: dict[str, int] = field(default_factory=dict)
+    differ: str = ""
 
     async def form(self) -> None:
         for name, port in zip(NODES, free_ports(len(NODES)), strict=True):
@@ -116,6 +125,23 @@ class Soak:
             p99_ms=0.0,
         )
 
+    async def difference(self) -> str:
+        """Wait until all nodes have applied everything; return how their states differ, "" if not.
+
+        Nobody may write any more.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CALM_SECONDS):
+                while True:
+                    if len({state["applied"] for state in await self._all("state")}) == 1:
+                        break
+                    await asyncio.sleep(0.1)
+        digests = {dump["digest"] for dump in await self._all("dump")}
+        return "" if len(digests) == 1 else f"the nodes' states differ: {digests}"
+
+    async def _all(self, command: str) -> list[dict[str, Any]]:
+        return [await node.call(command) for node in self.nodes.values()]
+
     async def restart(self, name: str, *, kill: bool) -> None:
         node = self.nodes.pop(name)
         if kill:
@@ -140,6 +166,8 @@ async def live(soak: Soak, arguments: argparse.Namespace) -> str:
             say(soak, loop.time() - began, phase)
 
     await note_until(total * STEADY_SHARE, "steady")
+    assert soak.traffic is not None
+    soak.steady_errors = dict(soak.traffic.errors)
     pause = max(interval, min(60.0, total / 60))
     name = ""
     for number in itertools.count():
@@ -186,6 +214,8 @@ async def run(arguments: argparse.Namespace, work: Path) -> list[str]:
                     load.cancel()
                     with suppress(asyncio.CancelledError):
                         await load
+                await soak.traffic.read_all()
+                soak.differ = await soak.difference()
             return report(soak, arguments, last)
 
 
@@ -203,6 +233,7 @@ def report(soak: Soak, arguments: argparse.Namespace, last: str) -> list[str]:
     steady, after = judge(samples), judge_restarts(samples, last)
     wrong = [str(f) for f in (*steady, *after) if f.grown]
     wrong += missing(samples, soak.traffic, arguments)
+    wrong += untrue(soak.traffic, soak.steady_errors, soak.differ)
     lines = [
         title,
         "",
@@ -213,7 +244,7 @@ def report(soak: Soak, arguments: argparse.Namespace, last: str) -> list[str]:
     lines += [str(f) for f in after]
     lines += ["", f"errors: {dict(traffic.errors) or 'none'}"]
     lines += ["" if drawn else "no plot: matplotlib is not installed"]
-    lines += ["WRONG:", *wrong] if wrong else ["flat: nothing grew, nothing leaked"]
+    lines += ["WRONG:", *wrong] if wrong else [GOOD]
     text = "\n".join(lines)
     (results / "load.txt").write_text(text + "\n")
     print(text)  # noqa: T201 - it is a program
@@ -227,14 +258,24 @@ def shown(findings: list[Finding]) -> list[Finding]:
 
 def missing(samples: list[Sample], traffic: Traffic, arguments: argparse.Namespace) -> list[str]:
     """Return what says that this was not the load it claims to be."""
-    wanted = arguments.writes * samples[-1].seconds
     wrong = []
-    if traffic.done["write"] < 0.95 * wanted:
-        wrong.append(f"only {traffic.done['write']:,} of {wanted:,.0f} writes were made")
+    for kind, rate in (("write", arguments.writes), ("read", arguments.reads)):
+        wanted = rate * samples[-1].seconds
+        if traffic.done[kind] < 0.95 * wanted:
+            wrong.append(f"only {traffic.done[kind]:,} of {wanted:,.0f} {kind}s were made")
     kept = [s for s in samples if s.phase == "steady" and s.who != "client"]
     if not all(s.log_kib for s in kept):
         wrong.append("a node had no log")
     return wrong
+
+
+def untrue(traffic: Traffic, steady_errors: dict[str, int], differ: str) -> list[str]:
+    """Return what clients were told, or read, that must not be."""
+    wrong = [f"in the steady phase {n} times {what}" for what, n in steady_errors.items()]
+    found = traffic.expected.wrong
+    if found:
+        wrong.append(f"{len(found)} reads found what must not be: {'; '.join(found[:5])}")
+    return [*wrong, differ] if differ else wrong
 
 
 def main() -> int:

@@ -13,6 +13,7 @@ from examples.children import Child, ChildFailed
 from raftify.client import RaftServiceClient
 from raftify.errors import RaftifyError
 from tests.chaos.machine import Write
+from tests.soak.expected import Expected
 
 KEYS = 1000
 VALUE_CHARACTERS = (50, 800)
@@ -37,11 +38,13 @@ class Traffic:
         self.latencies: list[float] = []
         self.done: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
+        self.expected = Expected()
         self._client = client
         self._nodes = nodes
         self._rates = {"write": writes, "read": reads}
         self._random = source
         self._under_way: set[asyncio.Task[None]] = set()
+        self._begun = 0
 
     async def run(self) -> None:
         """Go on until cancelled; what is under way then is waited for."""
@@ -78,23 +81,37 @@ class Traffic:
     async def _write(self) -> None:
         # Not the loop's time: uvloop counts whole milliseconds.
         began = perf_counter()
-        entry = Write.put(self._key(), "v" * self._random.randint(*VALUE_CHARACTERS))
+        self._begun += 1
+        key, length = self._key(), self._random.randint(*VALUE_CHARACTERS)
+        value = f"{self._begun}-".ljust(length, "v")
+        self.expected.begin(key, value)
         try:
-            await self._client.propose(entry)
+            await self._client.propose(Write.put(key, value))
         except RaftifyError as error:
             self.errors[f"write: {type(error).__name__}"] += 1
         else:
+            ended = perf_counter()
+            self.expected.acknowledge(key, value, began, ended)
             self.done["write"] += 1
-            self.latencies.append(1000 * (perf_counter() - began))
+            self.latencies.append(1000 * (ended - began))
 
     async def _read(self) -> None:
-        try:
-            node = self._random.choice(self._nodes())
-            await node.call("get", self._key(), READ_SECONDS, timeout=2 * READ_SECONDS)
-        except ChildFailed as error:
-            self.errors[f"read: {error.kind}"] += 1
-        else:
-            self.done["read"] += 1
+        await self._read_key(self._key(), self._random.choice(self._nodes()))
+
+    async def _read_key(self, key: str, node: Child) -> None:
+        with self.expected.reading(key) as read:
+            try:
+                found = await node.call("get", key, READ_SECONDS, timeout=2 * READ_SECONDS)
+            except ChildFailed as error:
+                self.errors[f"read: {error.kind}"] += 1
+            else:
+                self.done["read"] += 1
+                read.found(found)
+
+    async def read_all(self) -> None:
+        """Read every key once more, by whichever node."""
+        for key in self.expected.known():
+            await self._read_key(key, self._random.choice(self._nodes()))
 
     def take_latencies(self) -> tuple[float, float]:
         """Return median and 99th percentile in ms since the last call; 0 if nothing came."""
