@@ -22,7 +22,8 @@ from tests.port.target import Target
 
 METHODS = pb.DESCRIPTOR.services_by_name["RaftService"].methods
 #: Calls that a client may make with success, which would be no attack: a proposal is taken, and a
-#: transfer moves the leader, whoever asks. Noise for them is never a request that could be meant.
+#: transfer moves the leader, whoever asks. Noise for them is never a request that could be meant;
+#: requests that could be, but for what they ask: attacks_by_request.py.
 TAKEN = {"Propose", "ProposeStream", "ChangeConfig", "LeaveJoint", "SetPeers", "TransferLeader"}
 FAR = 1 << 62
 

@@ -166,7 +166,7 @@ def too_much(cost: Cost, *, most_mib: int, written: int, worst_write: float) -> 
 
 def _changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     who = f"node {old['node_id']}"
-    same = ("term", "leader_id", "role", "voters", "max_id_kept")
+    same = ("term", "leader_id", "role", "voters", "learners", "addresses", "max_id_kept")
     faults = [f"{who}: {k} {old[k]} -> {new[k]}" for k in same if old[k] != new[k]]
     for what, more in (("descriptors", DESCRIPTORS_LEFT), ("tasks", TASKS_LEFT)):
         if new[what] > old[what] + more:
@@ -177,6 +177,8 @@ def _changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 async def _stand(node: NodeProcess) -> dict[str, Any]:
     dump = await node.ask("dump")
     dump["voters"] = dump["membership"]["voters"]
+    dump["learners"] = dump["membership"]["learners"]
+    dump["addresses"] = {i: p["address"] for i, p in dump["membership"]["peers"].items()}
     dump["max_id_kept"] = dump["membership"]["max_id"] < 1 << 20
     dump["descriptors"] = _descriptors(node)
     return dict(dump)

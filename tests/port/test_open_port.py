@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from tests.port.attacks_by_content import BY_CONTENT
+from tests.port.attacks_by_request import BY_REQUEST
 from tests.port.attacks_by_weight import BY_WEIGHT
 from tests.port.bounds import ELECTION
 from tests.port.siege import Cost, besieged, too_much
@@ -17,7 +18,9 @@ from tests.port.target import Attack
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="measures by /proc")
-@pytest.mark.parametrize("attacks", [BY_CONTENT, BY_WEIGHT], ids=["content", "weight"])
+@pytest.mark.parametrize(
+    "attacks", [(*BY_CONTENT, *BY_REQUEST), BY_WEIGHT], ids=["content", "weight"]
+)
 async def test_attacks_cost_no_leader_no_write_and_no_memory(
     attacks: tuple[Attack, ...], tmp_path: Path
 ) -> None:

@@ -18,12 +18,13 @@ from pathlib import Path
 from random import Random
 
 from tests.port.attacks_by_content import BY_CONTENT
+from tests.port.attacks_by_request import BY_REQUEST
 from tests.port.attacks_by_weight import BY_WEIGHT, LONGER_THAN_ANY_LIMIT, everything_held
 from tests.port.siege import Cost, besieged
 from tests.port.target import Attack
 from tests.soak.arguments import positive
 
-ATTACKS = (*BY_CONTENT, *BY_WEIGHT)
+ATTACKS = (*BY_CONTENT, *BY_REQUEST, *BY_WEIGHT)
 
 
 def parse() -> argparse.Namespace:
