@@ -42,6 +42,7 @@ from raftify.testing.invariants import (
     ElectionSafety,
     Invariant,
     Invariants,
+    KeepsWhatItAcknowledged,
     LeaderAppendOnly,
     LeaderCompleteness,
     LeaseEndsWithTransfer,
@@ -543,6 +544,42 @@ def another_entry_of_that_index(invariant: Invariant) -> None:
 def more_than_the_leader_has(invariant: Invariant) -> None:
     node = leader_and_follower(invariant).append(at(3, 3), at(4, 3))
     acknowledges(invariant, node, 4)
+
+
+@right(KeepsWhatItAcknowledged)
+def cut_by_the_leader_of_a_later_term(invariant: Invariant) -> None:
+    node = FakeNode(2).follow(2).append(at(2, 2), at(3, 2))
+    invariant.on_start(node)
+    acknowledges(invariant, node, 3, term=2)
+    acknowledges(invariant, node, 2, term=2)  # once more, late
+    invariant.on_step(node.append(at(4, 2)))
+    invariant.on_step(node.follow(3).append(at(2, 3)))
+
+
+@right(KeepsWhatItAcknowledged)
+def a_snapshot_of_more_than_was_acknowledged(invariant: Invariant) -> None:
+    node = FakeNode(2).follow(2).append(at(2, 2))
+    invariant.on_start(node)
+    acknowledges(invariant, node, 2, term=2)
+    node.raft.raft_log.restore(snapshot(5, 2))
+    invariant.on_step(node)
+
+
+@wrong(KeepsWhatItAcknowledged, "acknowledged 4 in term 2, and its log ends at 2")
+def a_snapshot_that_takes_away_what_follows(invariant: Invariant) -> None:
+    node = FakeNode(2).follow(2).append(at(2, 2), at(3, 2), at(4, 2))
+    invariant.on_start(node)
+    acknowledges(invariant, node, 4, term=2)
+    node.raft.raft_log.restore(snapshot(2, 2))
+    invariant.on_step(node)
+
+
+@wrong(KeepsWhatItAcknowledged, "acknowledged 2 in term 2, and its log ends at 1")
+def forgotten_over_a_restart(invariant: Invariant) -> None:
+    node = FakeNode(2).follow(2).append(at(2, 2))
+    invariant.on_start(node)
+    acknowledges(invariant, node, 2, term=2)
+    invariant.on_start(node.restart().follow(2))
 
 
 @right(DurableOnQuorum)

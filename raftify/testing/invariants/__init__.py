@@ -16,6 +16,7 @@ from raftify.testing.invariants.deterministic_results import DeterministicResult
 from raftify.testing.invariants.durable_on_quorum import DurableOnQuorum
 from raftify.testing.invariants.elected_by_majorities import ElectedByMajorities
 from raftify.testing.invariants.election_safety import ElectionSafety
+from raftify.testing.invariants.keeps_what_it_acknowledged import KeepsWhatItAcknowledged
 from raftify.testing.invariants.leader_append_only import LeaderAppendOnly
 from raftify.testing.invariants.leader_completeness import LeaderCompleteness
 from raftify.testing.invariants.lease_ends_with_transfer import LeaseEndsWithTransfer
@@ -49,6 +50,7 @@ __all__ = [
     "ElectionSafety",
     "Invariant",
     "Invariants",
+    "KeepsWhatItAcknowledged",
     "LeaderAppendOnly",
     "LeaderCompleteness",
     "LeaseEndsWithTransfer",

@@ -21,6 +21,7 @@ from raftify.testing.invariants.deterministic_results import DeterministicResult
 from raftify.testing.invariants.durable_on_quorum import DurableOnQuorum
 from raftify.testing.invariants.elected_by_majorities import ElectedByMajorities
 from raftify.testing.invariants.election_safety import ElectionSafety
+from raftify.testing.invariants.keeps_what_it_acknowledged import KeepsWhatItAcknowledged
 from raftify.testing.invariants.leader_append_only import LeaderAppendOnly
 from raftify.testing.invariants.leader_completeness import LeaderCompleteness
 from raftify.testing.invariants.lease_ends_with_transfer import LeaseEndsWithTransfer
@@ -45,6 +46,7 @@ ALL: Final[tuple[type[Invariant], ...]] = (
     LeaderAppendOnly,
     LogMatching,
     AcknowledgesWhatMatches,
+    KeepsWhatItAcknowledged,
     CutOnlyAtConflict,
     LeaderCompleteness,
     CommittedNeverChanges,
