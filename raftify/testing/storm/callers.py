@@ -114,7 +114,7 @@ class Caller:
             await raft.read_index(timeout=timeout)
             return workload.read(raft.state_machine(), asked)
 
-        recorder = scene.stale if scene.plan.leases else scene.recorder
+        recorder = scene.stale if scene.plan.reads_may_be_stale else scene.recorder
         call = recorder.call(self.name, asked)
         await self._ask(node, call, timeout, begin)
         return call
@@ -166,7 +166,7 @@ class Caller:
         asked = scene.workload.draw_read(self.random)
         question = None if asked is None else scene.workload.question(asked)
         if question is not None:
-            recorder = scene.stale if scene.plan.leases else scene.recorder
+            recorder = scene.stale if scene.plan.reads_may_be_stale else scene.recorder
             call = recorder.call(self.name, asked)
             await self._ask_remotely(call, lambda client: client.query(question))
 

@@ -313,7 +313,7 @@ class Operator:
     async def _demand_removed(self, ids: set[int]) -> None:
         """Demand that a leader that a quorum confirms has none of `ids` as a member any more."""
         leader = self.scene.a_leader()
-        if leader is None or self.scene.plan.leases:
+        if leader is None or self.scene.plan.reads_may_be_stale:
             return
         await leader.raft.read_index(timeout=_SECONDS)
         still = ids & leader.runtime.state.membership.member_ids()

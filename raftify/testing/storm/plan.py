@@ -37,8 +37,9 @@ class Plan:
         pace: operations a second of each client, on average.
         fault_pause: seconds between two faults, on average.
         change_pause: seconds between two changes of the membership, on average.
-        leases: whether leaders answer reads by their lease. Such reads may be stale under the
-            faults of a storm (see ReadOnlyOption), and are judged as stale reads are.
+        leases: whether leaders answer reads by their lease.
+        steady: with leases: whether nothing happens that a lease cannot bear (see ReadOnlyOption).
+            Then what is read by it is linearizable; else it may be stale, and is judged as such.
         mixed: whether nodes have other options after a restart than before.
         founding: how the cluster comes to be.
         learners: static learners that it begins with.
@@ -56,6 +57,7 @@ class Plan:
     fault_pause: float
     change_pause: float
     leases: bool
+    steady: bool
     mixed: bool
     founding: Founding
     learners: int
@@ -63,6 +65,11 @@ class Plan:
     archived: bool
     refounded: bool
     proposal_bytes: int
+
+    @property
+    def reads_may_be_stale(self) -> bool:
+        """Whether even reads that are meant to be linearizable may be old."""
+        return self.leases and not self.steady
 
 
 def draw_plan(
@@ -94,7 +101,8 @@ def draw_plan(
         pace=random.choice([2.0, 5.0, 10.0]),
         fault_pause=random.choice([0.5, 1.0, 3.0]),
         change_pause=random.choice([1.5, 4.0, 10.0, 30.0]),
-        leases=random.random() < 0.1,
+        leases=random.random() < 0.15,
+        steady=Random(f"{seed}/steady").random() < 0.6,
         mixed=random.random() < 0.4,
         founding=founding,
         learners=learners,

@@ -122,6 +122,9 @@ async def _work(scene: Scene, cluster: SimulatedCluster, random: Random) -> None
         await cluster.join()
     number = scene.number()
     data = scene.workload.encode(scene.workload.draw_write(random, number), number)
+    while len(data) > scene.plan.proposal_bytes:
+        number = scene.number()
+        data = scene.workload.encode(scene.workload.draw_write(random, number), number)
     await random.choice(cluster.running()).raft.propose(data, timeout=_SECONDS)
     await cluster.converge()
     states = [scene.workload.state(node.machine) for node in cluster.running()]

@@ -80,7 +80,7 @@ async def damage(scene: Scene, node: SimulatedNode, random: Random) -> None:
         met = _who_met(scene, node)
         node.wipe()
         if random.random() < 0.75:
-            await come_back_under_the_old_id(scene, node, met)
+            await come_back_under_the_old_id(scene, node, met, random)
         return
     if kind == "tear":
         node.storage.tear()
@@ -111,16 +111,20 @@ async def _look_at_damage(scene: Scene, node: SimulatedNode) -> None:
 
 
 async def come_back_under_the_old_id(
-    scene: Scene, node: SimulatedNode, met: set[tuple[str, int]]
+    scene: Scene, node: SimulatedNode, met: set[tuple[str, int]], random: Random
 ) -> None:
     """Start an empty disk under the id of the node that it had been: it must be refused."""
     membership = _known_membership(scene, node)
     if membership is None:
         return
     scene.count("disk: empty, under the old id")
-    node.config = changed(scene.cluster.config_of(node), initial_peers=membership)
+    config = scene.cluster.config_of(node)
+    # With the members of today it founds a cluster that others may take for a stranger's; with none
+    # it waits to be called, as under an id that was handed out.
+    peers = random.choice([config.initial_peers, None, membership])
+    node.config = changed(config, initial_peers=peers)
     try:
-        node.start()
+        node.start(None if peers else node.id)
     except RaftifyError as error:
         scene.ends[f"empty disk: {name_of(error)}"] += 1
         return

@@ -96,6 +96,6 @@ async def switched_off(scene: Scene, random: Random) -> None:
 
 
 REQUESTS = (
-    transfer, transfer, snapshot, snapshot, campaign, demote, ping, burst, burst, switched_off, upgrade,
-    *OUTSIDE,
+    transfer, transfer, snapshot, snapshot, campaign, demote, ping, burst, burst, switched_off,
+    upgrade, *OUTSIDE,
 )  # fmt: skip

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter, deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 from raftify.core.types import Message
 from raftify.errors import RaftifyError
@@ -233,6 +234,10 @@ class Scene:
         failure = StormFailed(what)
         failure.__cause__ = cause
         self.cluster.loop.fail(failure)
+
+
+#: Something that may go wrong, or be asked; it undoes what it did.
+Fault = Callable[[Scene, Random], Coroutine[Any, Any, None]]
 
 
 async def patient(scene: Scene, seconds: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -25,8 +25,9 @@ from raftify.testing.storm.farewell import farewell
 from raftify.testing.storm.founding import found
 from raftify.testing.storm.greeter import Greeter
 from raftify.testing.storm.keeper import Keeper
+from raftify.testing.storm.leases import BEARABLE_MISHAPS, bearable
 from raftify.testing.storm.members import Operator
-from raftify.testing.storm.mishaps import Mishaps
+from raftify.testing.storm.mishaps import Mishap, Mishaps
 from raftify.testing.storm.network_faults import NETWORK_FAULTS
 from raftify.testing.storm.node_faults import NODE_FAULTS
 from raftify.testing.storm.offices import Offices
@@ -35,14 +36,12 @@ from raftify.testing.storm.plan import Plan, draw_config, draw_plan
 from raftify.testing.storm.refounding import refound
 from raftify.testing.storm.report import StormReport
 from raftify.testing.storm.requests import REQUESTS
-from raftify.testing.storm.scene import Scene, StormFailed, patient
+from raftify.testing.storm.scene import Fault, Scene, StormFailed, patient
 from raftify.testing.storm.spectator import Spectator
 from raftify.testing.storm.store import StoreWorkload
 from raftify.testing.storm.undisturbed import cut_off_from_the_leader
 from raftify.testing.storm.witness import Witness
 from raftify.testing.storm.workload import Workload
-
-Fault = Callable[[Scene, Random], Coroutine[Any, Any, None]]
 
 #: Everything that may go wrong; a storm draws from it, and uses about half in each.
 ALL_FAULTS: tuple[tuple[Fault, ...], ...] = (NETWORK_FAULTS, NODE_FAULTS, DISK_FAULTS, REQUESTS)
@@ -123,6 +122,8 @@ class Storm:
         self.report = StormReport(plan.seed, size=plan.size)
         self._machines = Random(f"{plan.seed}/machines")
         self._random = Random(f"{plan.seed}/faults")
+        self._is_careful = plan.leases and plan.steady
+        faults = bearable(faults) if self._is_careful else faults
         self._groups = [
             [fault for fault in group if self._random.random() < 0.6] for group in faults
         ]
@@ -160,7 +161,7 @@ class Storm:
         operator = Operator(scene)
         work = operator.run() if self.has_operator else asyncio.sleep(0)
         operating = asyncio.create_task(work, name="operator")
-        mishaps = Mishaps(scene, None if self._groups else ())
+        mishaps = Mishaps(scene, self._mishaps())
         calling.append(asyncio.create_task(mishaps.run(), name="mishaps"))
         await self._rage(scene)
         scene.over = True
@@ -191,6 +192,12 @@ class Storm:
         self._note(scene, began, ended)
         for node in cluster.running():
             await node.stop()
+
+    def _mishaps(self) -> Sequence[Mishap] | None:
+        """Return which mishaps there may be; None: all."""
+        if not self._groups:
+            return ()
+        return BEARABLE_MISHAPS if self._is_careful else None
 
     # -- the safety phase ---------------------------------------------------------------------
 

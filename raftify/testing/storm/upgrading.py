@@ -55,11 +55,11 @@ async def _upgrade_one(scene: Scene, random: Random, node: SimulatedNode) -> boo
     incarnation, until = node.incarnation, scene.now + _SECONDS
     while scene.now < until and not scene.over and not _caught_up(scene, node):
         await patient(scene, 0.1)
-    return node.running and node.incarnation == incarnation
+    return node in scene.running() and node.incarnation == incarnation
 
 
 def _may_be_stopped(scene: Scene, node: SimulatedNode) -> bool:
-    machine, is_there = scene.machine(node), scene.cluster.nodes.get(node.id) is node
+    machine, is_there = scene.machine(node), node.id in scene.cluster.nodes
     return is_there and node.running and not (machine.held or machine.lost or node.paused)
 
 
