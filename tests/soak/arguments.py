@@ -33,13 +33,28 @@ def natural(text: str) -> int:
     return int(text)
 
 
-def lives(name: str, description: str | None) -> argparse.Namespace:
-    """Return the `directory` and the seeds, from `first` up to but without `end`, of a program."""
+def lives(name: str, description: str | None) -> tuple[Path, int, int]:
+    """Return a program's directory and seeds, from the first up to but without the end."""
     parser = argparse.ArgumentParser(prog=f"python -m {name}", description=description)
     parser.add_argument("directory", type=Path)
+    _add_seeds(parser)
+    arguments = parser.parse_args()
+    return arguments.directory, *_seeds(parser, arguments)
+
+
+def seeds(name: str, description: str | None) -> tuple[int, int]:
+    """Return the seeds alone, of a program that needs no directory."""
+    parser = argparse.ArgumentParser(prog=f"python -m {name}", description=description)
+    _add_seeds(parser)
+    return _seeds(parser, parser.parse_args())
+
+
+def _add_seeds(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("first", type=natural, metavar="first_seed")
     parser.add_argument("end", type=count, metavar="end_seed")
-    arguments = parser.parse_args()
+
+
+def _seeds(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> tuple[int, int]:
     if arguments.end <= arguments.first:
         parser.error(f"seeds from {arguments.first} up to {arguments.end} are none")
-    return arguments
+    return arguments.first, arguments.end

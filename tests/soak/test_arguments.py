@@ -28,6 +28,8 @@ ROOT = Path(__file__).resolve().parents[2]
         ("tests.storage.damage DIR flip 3 3", "are none"),
         ("tests.storage.kill_points DIR 3 3", "are none"),
         ("tests.storage.page_images DIR x 3", "whole number"),
+        ("tests.testing.disk_lives 3 3", "are none"),
+        ("tests.testing.crash_sweep --seeds 0", "at least 1"),
         ("tests.chaos --only nonsense", "no fault"),
         ("tests.chaos --only kill,nonsense", "no fault"),
         ("tests.chaos --cycles 0", "at least 1"),

@@ -244,7 +244,7 @@ def _write_in_vain(directory: Path, point: Point, error: int) -> int:
 
 def main() -> None:
     """Try seeds; print how many writers died at what."""
-    directory, first, end = vars(lives("tests.storage.kill_points", __doc__)).values()
+    directory, first, end = lives("tests.storage.kill_points", __doc__)
     if not is_possible():
         print("impossible: 1")  # noqa: T201 - read by the tests
         return

@@ -180,7 +180,7 @@ def try_seed(directory: Path, seed: int) -> Counter[str]:
 
 def main() -> None:
     """Try seeds; print what was found, or end with the first wrong answer."""
-    directory, first, end = vars(lives("tests.storage.page_images", __doc__)).values()
+    directory, first, end = lives("tests.storage.page_images", __doc__)
     found: Counter[str] = Counter()
     for seed in range(first, end):
         found += try_seed(directory, seed)

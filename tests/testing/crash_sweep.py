@@ -12,6 +12,7 @@ from raftify.errors import RaftifyError
 from raftify.testing.invariants import Invariants
 from raftify.testing.simulation import SimulatedCluster, SimulatedNode, simulate
 from tests.cluster.machines import Tally
+from tests.soak.arguments import count, natural
 
 #: A snapshot every other entry, so that files are written in each stretch, too.
 CONFIG = Config(snapshot_entries=2, snapshot_keep_entries=1)
@@ -73,8 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m tests.testing.crash_sweep", description=__doc__
     )
-    parser.add_argument("--seeds", type=int, default=20, help="how many stretches to sweep")
-    parser.add_argument("--first", type=int, default=0, help="the first of their seeds")
+    parser.add_argument("--seeds", type=count, default=20, help="how many stretches to sweep")
+    parser.add_argument("--first", type=natural, default=0, help="the first of their seeds")
     given = parser.parse_args(arguments)
     crashes: Counter[str] = Counter()
     for seed in range(given.first, given.first + given.seeds):

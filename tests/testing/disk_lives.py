@@ -7,7 +7,6 @@ never does, and the store says so, or holds what it held. Ends with the first se
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from random import Random
 
@@ -17,6 +16,7 @@ from raftify.storage import MemStorage, StableStorage
 from raftify.testing.simulation.disk import SimulatedDisk
 from raftify.testing.simulation.disk_hold import ProcessIsDead
 from raftify.testing.storage_suite.steps import describe, take_step
+from tests.soak.arguments import seeds
 from tests.storage.making import IDENTITY, MEMBERS
 
 STEPS = 120
@@ -96,7 +96,8 @@ class Life:
 def main() -> None:
     """Live the seeds; print what was seen."""
     seen: Counter[str] = Counter()
-    for seed in range(int(sys.argv[1]), int(sys.argv[2])):
+    first, end = seeds("tests.testing.disk_lives", __doc__)
+    for seed in range(first, end):
         life = Life(seed)
         try:
             life.run()
