@@ -6,13 +6,13 @@ from collections import Counter
 from random import Random
 
 from raftify.config import Config
-from raftify.core.types import Message, MessageType
+from raftify.core.types import Message, MessageType, Role
 from raftify.testing.history.recorder import Recorder
 from raftify.testing.invariants import Invariants, LogInvariant
 from raftify.testing.invariants.watch import Step
 from raftify.testing.simulation import SimulatedCluster, simulate
 from raftify.testing.simulation.observer import NodeView, Observer
-from raftify.testing.storm.mishaps import Mishap, half_dead, left_behind, slow_return
+from raftify.testing.storm.mishaps import Mishap, half_dead, left_behind, outvoted, slow_return
 from raftify.testing.storm.plan import draw_plan
 from raftify.testing.storm.scene import Scene
 from raftify.testing.storm.store import Store, StoreWorkload
@@ -39,12 +39,32 @@ class Snapshots(Observer):
         self.to[message.to] += message.msg_type is MessageType.SNAPSHOT
 
 
-def live_through(mishap: Mishap, seed: int, *observers: Observer) -> list[str]:
-    """Let three nodes live through `mishap`; return what became of them by the names of nodes."""
+class Deposed(Observer):
+    """Counts who went on following the first leader after another one was elected."""
+
+    def __init__(self) -> None:
+        self.first = (0, 0)
+        self.newest = 0
+        self.followed: Counter[int] = Counter()
+
+    def on_step(self, node: NodeView) -> None:
+        core = node.raft
+        if core is not None and core.role is Role.LEADER:
+            self.first = self.first if self.newest else (node.id, core.term)
+            self.newest = max(self.newest, core.term)
+
+    def on_send(self, node: NodeView, message: Message) -> None:
+        is_answer = message.msg_type is MessageType.HEARTBEAT_RESPONSE
+        if is_answer and (message.to, message.term) == self.first and self.newest > message.term:
+            self.followed[node.id] += 1
+
+
+def live_through(mishap: Mishap, seed: int, *observers: Observer, size: int = 3) -> list[str]:
+    """Let so many nodes live through `mishap`; return how those ended that do not run then."""
     ends: list[str] = []
 
     async def story(cluster: SimulatedCluster[Store]) -> None:
-        await cluster.start(3)
+        await cluster.start(size)
         recorder = Recorder(lambda: cluster.now)
         scene = Scene(
             plan=draw_plan(seed),
@@ -90,3 +110,13 @@ def test_who_was_left_behind_gets_its_snapshot_at_last() -> None:
         times.append(snapshots.to.total())
     assert max(times) >= 2
     assert sum(times) >= 8
+
+
+def test_who_stays_with_an_outvoted_leader_follows_it_while_another_is_elected() -> None:
+    """Of five, one stays with the leader; three elect another, whom it hears of at last."""
+    followed = []
+    for seed in range(6):
+        deposed = Deposed()
+        assert live_through(outvoted, seed, deposed, size=5) == []
+        followed.append(max(deposed.followed.values(), default=0))
+    assert sum(count >= 3 for count in followed) >= 2
