@@ -15,17 +15,15 @@ from raftify.core.config import RaftConfig
 from raftify.core.types import ConfState
 from raftify.node import standing
 from raftify.peers import Membership, Peer
-from raftify.testing.history.recorder import Recorder
-from raftify.testing.invariants import Invariants
 from raftify.testing.simulation import InvariantViolation, SimulatedCluster, simulate
 from raftify.testing.storm import StormFailed
 from raftify.testing.storm.departed import Departed
 from raftify.testing.storm.farewell import farewell
 from raftify.testing.storm.partings import move_unseen, remove_unheard
-from raftify.testing.storm.plan import draw_plan
 from raftify.testing.storm.scene import Scene
-from raftify.testing.storm.store import Store, StoreWorkload
+from raftify.testing.storm.store import Store
 from raftify.testing.storm.undisturbed import cut_off_from_the_leader
+from tests.testing.scenes import scene_of
 from tests.testing.views import FakeNode
 
 Story = Callable[[Scene], Awaitable[None]]
@@ -84,16 +82,7 @@ def live(size: int, seed: int, story: Story, config: Config | None = None) -> No
     """Let `story` happen to a calm cluster of `size` voters."""
 
     async def scenario(cluster: SimulatedCluster[Store]) -> None:
-        recorder = Recorder(lambda: cluster.now)
-        scene = Scene(
-            plan=draw_plan(seed),
-            cluster=cluster,
-            workload=StoreWorkload(),
-            invariants=Invariants(),
-            recorder=recorder,
-            stale=recorder,
-            random=Random(seed),
-        )
+        scene = scene_of(cluster, seed)
         cluster.observers.append(scene.departed)
         await cluster.start(size)
         await story(scene)

@@ -7,15 +7,13 @@ from random import Random
 
 from raftify.config import Config
 from raftify.core.types import Message, MessageType, Role
-from raftify.testing.history.recorder import Recorder
 from raftify.testing.invariants import Invariants, LogInvariant
 from raftify.testing.invariants.watch import Step
 from raftify.testing.simulation import SimulatedCluster, simulate
 from raftify.testing.simulation.observer import NodeView, Observer
 from raftify.testing.storm.mishaps import Mishap, half_dead, left_behind, outvoted, slow_return
-from raftify.testing.storm.plan import draw_plan
-from raftify.testing.storm.scene import Scene
-from raftify.testing.storm.store import Store, StoreWorkload
+from raftify.testing.storm.store import Store
+from tests.testing.scenes import scene_of
 
 
 class Corrections(LogInvariant):
@@ -65,16 +63,7 @@ def live_through(mishap: Mishap, seed: int, *observers: Observer, size: int = 3)
 
     async def story(cluster: SimulatedCluster[Store]) -> None:
         await cluster.start(size)
-        recorder = Recorder(lambda: cluster.now)
-        scene = Scene(
-            plan=draw_plan(seed),
-            cluster=cluster,
-            workload=StoreWorkload(),
-            invariants=Invariants(),
-            recorder=recorder,
-            stale=recorder,
-            random=Random(seed),
-        )
+        scene = scene_of(cluster, seed)
         await mishap(scene, Random(seed))
         assert all(node.disk_pace == 0.001 for node in cluster.nodes.values())
         ends.extend(node.last_end for node in cluster.nodes.values() if not node.running)

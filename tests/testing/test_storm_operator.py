@@ -14,31 +14,15 @@ from raftify.config import Config
 from raftify.errors import IncarnationMismatch, RaftifyError
 from raftify.testing.history.checks import CheckFailed
 from raftify.testing.history.linearizability import NotLinearizable
-from raftify.testing.history.recorder import Recorder
-from raftify.testing.invariants import Invariants
 from raftify.testing.simulation import SimulatedCluster, simulate
 from raftify.testing.storm import ALL_FAULTS, StoreWorkload, run_storm
 from raftify.testing.storm.leases import bearable
 from raftify.testing.storm.members import Operator
 from raftify.testing.storm.plan import Plan, draw_config, draw_plan
 from raftify.testing.storm.replacing import damage
-from raftify.testing.storm.scene import Scene
 from raftify.testing.storm.store import Store
 from raftify.testing.storm.upgrading import upgrade
-
-
-def scene_of(cluster: SimulatedCluster[Store], seed: int) -> Scene:
-    """Return a storm in which nothing goes wrong by itself."""
-    recorder, invariants = Recorder(lambda: cluster.now), Invariants()
-    return Scene(
-        plan=draw_plan(seed),
-        cluster=cluster,
-        workload=StoreWorkload(),
-        invariants=invariants,
-        recorder=recorder,
-        stale=recorder,
-        random=Random(seed),
-    )
+from tests.testing.scenes import scene_of
 
 
 @pytest.mark.parametrize("size", [3, 5, 7])
