@@ -242,11 +242,13 @@ class Operator:
     async def _replace_all(self) -> None:
         """Let new machines take the place of some voters in one joint change, or of every one."""
         scene, random, voters = self.scene, self.random, self._voters()
+        if not voters:
+            raise NotPossible("who was asked knows no voters yet")
         every, room = random.random() < 0.5, MAX_MACHINES - len(scene.cluster.nodes)
         if every:
             room += _FOR_A_WHILE
         count = len(voters) if every else random.randint(1, min(max(room, 1), len(voters)))
-        if not 0 < count <= room:
+        if count > room:
             raise NotPossible("there are no more machines")
         kept = random.sample(voters, len(voters) - count)
         nodes = [await self._new_machine(insist=every) for _ in range(count)]
