@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -149,20 +150,40 @@ class Cluster:
             raise NotSettled(f"{machine.name} was to leave, and ended with {code}")
 
     async def kill(self, machine: Machine) -> None:
-        """kill -9."""
-        if machine.child is not None:
-            child, machine.child = machine.child, None
-            await child.kill()
+        """kill -9, if a node is there.
 
-    async def end(self, machine: Machine) -> int | None:
-        """Let the node end in good order, if it runs; return its exit code, None if none was there.
-
-        It may have ended before, by itself.
+        Raises:
+            NotSettled: it had ended before, by itself.
         """
-        if machine.child is None:
-            return None
         child, machine.child = machine.child, None
-        return await child.quit()
+        if child is not None:
+            await child.kill()
+            await self._judge(machine, child, -signal.SIGKILL)
+
+    async def end(self, machine: Machine) -> None:
+        """Let the node end in good order, if one is there.
+
+        Raises:
+            NotSettled: it did not, or had ended before, by itself.
+        """
+        await self.bury(machine, 0)
+
+    async def bury(self, machine: Machine, code: int) -> None:
+        """Return when the node has ended, if one was there; it is asked to.
+
+        Raises:
+            NotSettled: not with `code`.
+        """
+        child, machine.child = machine.child, None
+        if child is not None:
+            await self._judge(machine, child, code)
+
+    async def _judge(self, machine: Machine, child: Child, code: int) -> None:
+        found = await child.quit()
+        if found != code:
+            raise NotSettled(
+                f"{machine.name} ended with {found} instead of {code}; see {child.log}"
+            )
 
     def running(self) -> list[Machine]:
         return [m for m in self.machines.values() if m.running]
@@ -248,5 +269,7 @@ class Cluster:
     async def close(self) -> None:
         """End every node and remove every machine."""
         for machine in list(self.machines.values()):
-            await self.kill(machine)
+            child, machine.child = machine.child, None
+            if child is not None:
+                await child.kill()
             await self.remove_machine(machine)

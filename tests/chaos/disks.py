@@ -36,7 +36,8 @@ async def disk_full(scene: Scene) -> None:
         await victim.volume.empty(None if ended else pid)
     if not ended:
         raise NotNoticed(f"{victim.name} goes on for {FULL_SECONDS:g} s though its disk is full")
-    await scene.revive()
+    # Nobody but the victim: another node that ended must be missed.
+    await scene.cluster.start(victim)
 
 
 async def map_full(scene: Scene) -> None:
@@ -47,7 +48,8 @@ async def map_full(scene: Scene) -> None:
     await scene.cluster.start(victim, lmdb_map_size=SMALL_MAP, snapshot_entries=0)
     if not await _write_much_until(scene, victim, FULL_SECONDS):
         raise NotNoticed(f"{victim.name} goes on though its map of {SMALL_MAP:,} bytes is full")
-    await scene.revive()
+    # Nobody but the victim: another node that ended must be missed.
+    await scene.cluster.start(victim)
 
 
 async def disk_stalled(scene: Scene) -> None:

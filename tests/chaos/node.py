@@ -1,7 +1,8 @@
 """One node as a process of its own, steered by lines on its standard input.
 
 It founds a cluster, joins the one at --peer-addr, or goes on with what its directory holds. It
-ends by itself when its node does, with 1 if that failed.
+ends by itself when its node does, with what `tests/chaos/exits.py` has for the reason if that
+failed.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from examples.children import Handler, serve_commands
 from examples.joining import node_id_for, request_ticket
 from raftify import Config, Raft, new_event_loop
 from raftify.core.config import RaftConfig
-from raftify.errors import RaftifyError
 from raftify.storage.lmdb_storage import LmdbStorage
+from tests.chaos.exits import exit_code
 from tests.chaos.machine import Registers
 from tests.chaos.on_machine import RoutedTransport, StallingStorage
 
@@ -132,6 +133,9 @@ async def run(arguments: argparse.Namespace) -> None:
     if serving.done():
         await raft.quit()
     await running
+    if serving.done():
+        # A command that failed as none may.
+        serving.result()
 
 
 def main() -> int:
@@ -147,9 +151,9 @@ def main() -> int:
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         try:
             runner.run(run(parser.parse_args()))
-        except RaftifyError:
+        except Exception as error:
             logger.exception("the node failed")
-            return 1
+            return exit_code(error)
     return 0
 
 

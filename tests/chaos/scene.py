@@ -11,16 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.chaos.cluster import SETTLE_SECONDS, Cluster, Machine, NotSettled
+from tests.chaos.exits import DISK_FAILED
 from tests.chaos.workload import Workload
 
 #: The longest that a follower waits for word from a leader; see `node.make_config`.
 ELECTION_SECONDS = 1.0
 #: How long most faults last, in seconds.
 LONG = (2 * ELECTION_SECONDS, 4 * ELECTION_SECONDS)
-
-#: With this a node ends that its disk has failed, or that was thrown out: see tests/chaos/node.py.
-#: By a signal, such as SIGBUS, it must not.
-FAILED = 1
 
 Fault = Callable[["Scene"], Awaitable[None]]
 
@@ -84,34 +81,19 @@ class Scene:
         os.kill(machine.node.pid, signal.SIGCONT)
 
     async def until_ended(self, machine: Machine, timeout: float) -> bool:
-        """Say whether the node ended by itself within `timeout` seconds.
+        """Say whether the node ended by itself within `timeout` seconds, because of its disk.
 
         Raises:
-            NotSettled: it did, and not as a node does that says what failed.
+            NotSettled: it ended for another reason, or by a signal.
         """
         try:
             async with asyncio.timeout(timeout):
                 await machine.node.gone()
         except TimeoutError:
             return False
-        await self._bury(machine)
+        # By a signal, such as SIGBUS, it must not.
+        await self.cluster.bury(machine, DISK_FAILED)
         return True
-
-    async def revive(self) -> None:
-        """Start every node that ended.
-
-        Raises:
-            NotSettled: one ended by itself, and not as a node does that says what failed.
-        """
-        for machine in self.machines():
-            if not machine.running:
-                await self._bury(machine)
-                await self.cluster.start(machine)
-
-    async def _bury(self, machine: Machine) -> None:
-        code = await self.cluster.end(machine)
-        if code not in (None, FAILED):
-            raise NotSettled(f"{machine.name} ended with {code} instead of {FAILED}")
 
     async def make_leader(self, machine: Machine) -> None:
         """Hand leadership to the node on `machine`.
