@@ -92,14 +92,21 @@ class Drill:
         self._say = say
 
     async def run(self, kills: int, only: str = "") -> Findings:
-        """Go through all faults, or until something is wrong."""
+        """Go through all faults, or until something is wrong; that none can be is wrong, too."""
+        # Before anything else draws from the same source.
+        names = plan(kills, self._random, can_freeze=self._volume_kind.can_freeze, only=only)
+        if not names:
+            self.findings.wrong.append(
+                f"no fault of {only!r} can be brought about here; give others by --only"
+            )
+            return self.findings
         began = time.monotonic()
         await self._network.open()
         try:
             async with Children() as children:
                 cluster = Cluster(self._network, self._volume_kind, self._directory, children)
                 try:
-                    await self._run_on(cluster, kills, only)
+                    await self._run_on(cluster, names)
                 finally:
                     await cluster.close()
         finally:
@@ -107,7 +114,7 @@ class Drill:
             self.findings.seconds = time.monotonic() - began
         return self.findings
 
-    async def _run_on(self, cluster: Cluster, kills: int, only: str) -> None:
+    async def _run_on(self, cluster: Cluster, names: Sequence[str]) -> None:
         await cluster.form(self.findings.size)
         addresses = [m.address for m in cluster.machines.values()]
         async with create_client(addresses) as client:
@@ -116,9 +123,6 @@ class Drill:
             workload.begin()
             try:
                 await workload.progress(PROOF_WRITES, PROOF_SECONDS)
-                names = plan(
-                    kills, self._random, can_freeze=self._volume_kind.can_freeze, only=only
-                )
                 for number, name in enumerate(names, 1):
                     if not await self._survives(scene, name, f"{number}/{len(names)}"):
                         break

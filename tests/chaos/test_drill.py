@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from raftify.testing.history import Outcome
-from tests.chaos.drill import Findings, Incident, compare, plan
+from tests.chaos.drill import Drill, Findings, Incident, compare, plan
 from tests.chaos.faults import FAULTS
 from tests.chaos.machine import Registers, Write
+from tests.chaos.proxy import ProxyNetwork
 from tests.chaos.report import as_text
+from tests.chaos.volumes import Directory
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,6 +33,15 @@ def test_kills_are_counted_and_the_others_come_in_proportion() -> None:
 
 def test_what_cannot_freeze_is_not_frozen() -> None:
     assert "disk frozen" not in plan(1, random.Random(1), can_freeze=False, only="")
+
+
+async def test_a_drill_in_which_nothing_can_be_done_is_wrong(tmp_path: Path) -> None:
+    drill = Drill(3, ProxyNetwork(), Directory, tmp_path, seed=1, say=lambda _: None)
+    findings = await drill.run(1, only="disk frozen")
+    assert findings.wrong == [
+        "no fault of 'disk frozen' can be brought about here; give others by --only"
+    ]
+    assert not findings.incidents
 
 
 def times_of(*writes: int) -> dict[str, bytearray]:
