@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from raftify.config import Config
@@ -60,6 +61,8 @@ class Standing:
         #: Looks in a row without a leader.
         self._alone_for = 0
         self._announcing: asyncio.Task[None] | None = None
+        #: Who was called since this process began, and not reported to be out of reach.
+        self._greeted: set[int] = set()
 
     def on_tick(self) -> None:
         """Look, if it is time."""
@@ -67,10 +70,14 @@ class Standing:
         if self._to_call:
             self._to_call = False
             self.call_everybody()
-        if self._ticks % self._every_ticks:
+        if self._ticks % self._every_ticks and self._ticks > 1:
             return
         state = self._state
         own = state.membership.peers.get(state.node_id)
+        if own is not None and not own.incarnation:
+            self._greet()
+        if self._ticks == 1:
+            return
         if own is None:
             if was_removed(state.node_id, state.membership):
                 self._knock()
@@ -86,6 +93,21 @@ class Standing:
             # Whoever leads may have joined while this node was away, and call it where it is not.
             self._alone_for = 0
             self._begin(self._find_the_leader(), "find the leader")
+
+    def on_unreachable(self, node_id: int) -> None:
+        """Note that `node_id` did not get what was sent: it is greeted again."""
+        self._greeted.discard(node_id)
+
+    def _greet(self) -> None:
+        """Let every member meet this node: the log does not say which store is its own, so that
+        they could not tell if it came back with an empty one.
+
+        Followers call each other in elections only, and one of them may be all that is left when
+        another one's disk has lost what the leader had counted.
+        """
+        new = self._state.membership.peers.keys() - self._greeted
+        self._greeted |= new
+        self._send_word(new - {self._state.node_id})
 
     def _begin(self, work: Coroutine[None, None, None], what: str) -> None:
         self._announcing = asyncio.create_task(work)
@@ -113,6 +135,9 @@ class Standing:
     def call_everybody(self, *others: int) -> None:
         """Send every member a word, and `others` that are known, to hear whether it refuses this
         node; who does not, hears where this node is."""
+        self._send_word({*self._state.membership.peers, *others})
+
+    def _send_word(self, members: AbstractSet[int]) -> None:
         # It says nothing that a member could not say, and is of the oldest term: the own may be
         # ahead, and would unseat a leader that works and cannot reach this node; and a voter that
         # hears no leader must not prove to one that it has a quorum.
@@ -125,7 +150,7 @@ class Standing:
                     term=_OLDEST_TERM,
                     commit=INVALID_INDEX,
                 )
-                for node_id in {*self._state.membership.peers, *others}
+                for node_id in members
             ]
         )
 

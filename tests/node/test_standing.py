@@ -28,8 +28,8 @@ class Outbox:
         self.sent += messages
 
 
-def make_standing(outbox: Outbox) -> Standing:
-    peers = Peers({1: "a:1", 2: "b:1", 3: "c:1"})
+def make_standing(outbox: Outbox, incarnation: str = "own") -> Standing:
+    peers = Peers([Peer(1, "a:1", incarnation=incarnation), Peer(2, "b:1"), Peer(3, "c:1")])
     state: Any = SimpleNamespace(
         node_id=1, address="a:1", term=1, leader_id=2, membership=Membership.of(peers, index=1)
     )
@@ -58,6 +58,18 @@ def test_refusals_are_answered_once_a_tick() -> None:
     assert sorted(message.to for message in outbox.sent) == [1, 2, 3]
     standing.on_tick()
     assert len(outbox.sent) == 3
+
+
+def test_every_member_is_greeted_until_it_was_reached() -> None:
+    """Static members have no store's name in the log: who never met another one cannot know it."""
+    outbox = Outbox()
+    standing = make_standing(outbox, incarnation="")
+    standing.on_tick()
+    assert [message.to for message in outbox.sent] == [2, 3]
+    standing.on_unreachable(3)
+    for _ in range(2 * Config().raft_config.election_tick):
+        standing.on_tick()
+    assert [message.to for message in outbox.sent] == [2, 3, 3]
 
 
 @pytest.mark.parametrize(("index", "address"), [(1, "new:2"), (2, "new:2"), (3, "newer:2")])
