@@ -27,6 +27,8 @@ class LeaderWork:
         self._node = node
         self._start = start
         self._stop = stop
+        #: The term that `start` was called for last.
+        self._begun_in = 0
         self._task = asyncio.get_running_loop().create_task(
             self._follow(), name=f"raftify-{node.state.node_id}-leader-work"
         )
@@ -69,19 +71,23 @@ class LeaderWork:
         return self._node.state.is_leader and self._node.state.term == term
 
     async def _lead(self, term: int) -> None:
-        working = asyncio.create_task(
-            self._call(self._start, term), name=f"raftify-leader-of-term-{term}"
-        )
+        working = asyncio.create_task(self._begin(term), name=f"raftify-leader-of-term-{term}")
         try:
             await self._node.state.wait_for(lambda: not self._leads(term))
         finally:
             # The end of the node, or `close`, may come while this is under way already.
             await uninterrupted(self._wind_up(working, term))
 
+    async def _begin(self, term: int) -> None:
+        # A task begins a little later, and the core may have had a turn since then.
+        if self._leads(term):
+            self._begun_in = term
+            await self._call(self._start, term)
+
     async def _wind_up(self, working: asyncio.Task[None], term: int) -> None:
         working.cancel()
         await asyncio.wait([working])
-        if self._stop is not None:
+        if self._stop is not None and self._begun_in == term:
             await self._call(self._stop, term)
 
     async def _call(self, callback: LeaderCallback, term: int) -> None:
