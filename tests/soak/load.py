@@ -6,8 +6,9 @@ after the other is killed or ended, and started again. Every few seconds memory,
 threads and tasks of all four are noted.
 
 Leaves load.csv, load.png and load.txt in bench-results. Ends with 1 if something grew, if a read
-found what it must not (`tests/soak/expected.py`), an acknowledged write is not there in the end,
-the nodes' states differ, or a client was refused in the steady phase or too often behind it.
+found what it must not (`tests/soak/expected.py`), an acknowledged write is not there in the end or
+its key cannot be read, the nodes' states differ, a node ended by itself or not as it was to, or a
+client was refused in the steady phase or too often behind it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import gc
 import itertools
 import os
 import random
+import signal
 import sys
 import tempfile
 from contextlib import suppress
@@ -67,6 +69,8 @@ class Soak:
     #: What clients were told that failed in the steady phase.
     steady_errors: dict[str, int] = field(default_factory=dict)
     differ: str = ""
+    #: Of nodes that ended by themselves, or not in good order when they were to.
+    ends: list[str] = field(default_factory=list)
 
     async def form(self) -> None:
         for name, port in zip(NODES, free_ports(len(NODES)), strict=True):
@@ -146,8 +150,9 @@ class Soak:
         node = self.nodes.pop(name)
         if kill:
             await node.kill()
-        else:
-            await node.quit()
+        code, wanted = await node.quit(), -signal.SIGKILL if kill else 0
+        if code != wanted:
+            self.ends.append(f"{name} ended with {code} instead of {wanted}")
         await self.start(name)
         self.restarts += 1
 
@@ -233,7 +238,7 @@ def report(soak: Soak, arguments: argparse.Namespace, last: str) -> list[str]:
     steady, after = judge(samples), judge_restarts(samples, last)
     wrong = [str(f) for f in (*steady, *after) if f.grown]
     wrong += missing(samples, soak.traffic, arguments)
-    wrong += untrue(soak.traffic, soak.steady_errors, soak.differ)
+    wrong += [*untrue(soak.traffic, soak.steady_errors, soak.differ), *soak.ends]
     lines = [
         title,
         "",
@@ -275,6 +280,9 @@ def untrue(traffic: Traffic, steady_errors: dict[str, int], differ: str) -> list
     found = traffic.expected.wrong
     if found:
         wrong.append(f"{len(found)} reads found what must not be: {'; '.join(found[:5])}")
+    unread = traffic.unread
+    if unread:
+        wrong.append(f"in the end nobody told what {len(unread)} keys hold: {unread[:5]}")
     return [*wrong, differ] if differ else wrong
 
 

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from time import perf_counter
 
 from benchmarks.load import percentile
@@ -20,6 +21,9 @@ VALUE_CHARACTERS = (50, 800)
 #: More than this under way at once, and what would come next is left out, and counted.
 MOST_UNDER_WAY = 2000
 READ_SECONDS = 10.0
+#: Until when in the end every key must have been read, however often that takes.
+LAST_READ_SECONDS = 120.0
+LAST_READ_PAUSE = 0.1
 
 
 class Traffic:
@@ -39,6 +43,8 @@ class Traffic:
         self.done: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         self.expected = Expected()
+        #: What nobody told in the end, so that writes to it may be lost.
+        self.unread: list[str] = []
         self._client = client
         self._nodes = nodes
         self._rates = {"write": writes, "read": reads}
@@ -96,22 +102,33 @@ class Traffic:
             self.latencies.append(1000 * (ended - began))
 
     async def _read(self) -> None:
-        await self._read_key(self._key(), self._random.choice(self._nodes()))
+        self.done["read"] += await self._read_key(self._key())
 
-    async def _read_key(self, key: str, node: Child) -> None:
+    async def _read_key(self, key: str) -> bool:
+        """Read by whichever node, and look at what it found; say whether there was an answer."""
+        node = self._random.choice(self._nodes())
         with self.expected.reading(key) as read:
             try:
                 found = await node.call("get", key, READ_SECONDS, timeout=2 * READ_SECONDS)
             except ChildFailed as error:
                 self.errors[f"read: {error.kind}"] += 1
-            else:
-                self.done["read"] += 1
-                read.found(found)
+                return False
+            read.found(found)
+            return True
 
-    async def read_all(self) -> None:
-        """Read every key once more, by whichever node."""
-        for key in self.expected.known():
-            await self._read_key(key, self._random.choice(self._nodes()))
+    async def read_all(self, timeout: float = LAST_READ_SECONDS) -> None:
+        """Read every key once more, again until there is an answer; note as unread what is not read
+        within `timeout` seconds. These reads are no part of the load."""
+        keys = self.expected.known()
+        self.unread = list(keys)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                for key in keys:
+                    while True:
+                        if await self._read_key(key):
+                            break
+                        await asyncio.sleep(LAST_READ_PAUSE)
+                    self.unread.remove(key)
 
     def take_latencies(self) -> tuple[float, float]:
         """Return median and 99th percentile in ms since the last call; 0 if nothing came."""
