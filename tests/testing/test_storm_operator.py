@@ -20,6 +20,7 @@ from raftify.testing.storm.leases import bearable
 from raftify.testing.storm.members import Operator
 from raftify.testing.storm.plan import Plan, draw_config, draw_plan
 from raftify.testing.storm.replacing import damage
+from raftify.testing.storm.scene import Scene
 from raftify.testing.storm.store import Store
 from raftify.testing.storm.upgrading import upgrade
 from tests.testing.scenes import scene_of
@@ -50,25 +51,46 @@ def test_every_voter_is_replaced_in_one_change(size: int) -> None:
     assert 0 < milestones["every voter replaced in one change"] < 8
 
 
-def test_an_emptied_disk_is_refused_under_its_old_id() -> None:
-    """However its node is started: with the members that it had, with those of today, or none."""
-    ends: Counter[str] = Counter()
+def lose_a_disk(seed: int, *, but: int = 0) -> Scene:
+    """Let a follower of three founders lose its disk, as storms do; return the scene.
+
+    So many of the others as `but` says have forgotten whom they met.
+    """
+    scenes: list[Scene] = []
 
     async def story(cluster: SimulatedCluster[Store]) -> None:
         await cluster.start(3)
         await cluster.converge()
         scene = scene_of(cluster, seed)
+        scenes.append(scene)
         node = next(node for node in cluster.running() if not node.leads)
-        for other in cluster.running():
-            if other is not node:
-                await other.raft.transfer_leader(other.id)
+        others = [other for other in cluster.running() if other is not node]
+        for other in others:
+            await other.raft.transfer_leader(other.id)
+        for other in others[:but]:
+            other.runtime.storage._incarnations.clear()  # type: ignore[attr-defined]
         scene.machine(node).lost = True
         await damage(scene, node, Random(seed))
-        ends.update(scene.ends)
 
+    simulate(story, machine=Store, seed=seed)
+    return scenes[0]
+
+
+def test_an_emptied_disk_is_refused_under_its_old_id() -> None:
+    """However its node is started: with the members that it had, with those of today, or none."""
+    ends: Counter[str] = Counter()
     for seed in range(12):
-        simulate(story, machine=Store, seed=seed)
+        ends.update(lose_a_disk(seed).ends)
     assert ends[f"empty disk: {IncarnationMismatch.__name__}"] >= 3
+
+
+def test_an_empty_disk_comes_back_under_its_old_id_only_where_all_can_tell() -> None:
+    """Whoever never met the node takes an empty disk for its own, and cannot know better."""
+    faults: Counter[str] = Counter()
+    for seed in range(12):
+        faults.update(lose_a_disk(seed, but=1).faults)
+    assert faults["disk: wipe"] >= 3
+    assert not faults["disk: empty, under the old id"]
 
 
 def test_new_options_go_through_the_cluster_node_by_node() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace as changed
 from random import Random
 
@@ -63,9 +64,9 @@ async def _who_can_be_spared(scene: Scene, random: Random) -> SimulatedNode | No
         return None
     ids = [i for i in (*conf_state.voters, *conf_state.learners) if i in scene.cluster.nodes]
     nodes = [scene.cluster.nodes[i] for i in ids]
-    # Only who was met by most can hear from most that its disk is another one.
-    met = [node for node in nodes if 2 * len(_who_met(scene, node)) > len(scene.running())]
-    nodes = met if met and random.random() < 0.7 else nodes
+    # Of these an empty disk may come back under its old id, see `damage`.
+    known = [node for node in nodes if _is_known_to_all(scene, node)]
+    nodes = known if known and random.random() < 0.7 else nodes
     return random.choice(nodes) if nodes else None
 
 
@@ -77,9 +78,9 @@ async def damage(scene: Scene, node: SimulatedNode, random: Random) -> None:
     machine.held = True
     scene.invariants.forget(node.id)
     if kind == "wipe":
-        met = _who_met(scene, node)
+        met, may_return = _who_met(scene, node), _is_known_to_all(scene, node)
         node.wipe()
-        if random.random() < 0.75:
+        if may_return and random.random() < 0.75:
             await come_back_under_the_old_id(scene, node, met, random)
         return
     if kind == "tear":
@@ -153,6 +154,26 @@ def _who_met(scene: Scene, node: SimulatedNode) -> set[tuple[str, int]]:
         for other in scene.running()
         if other is not node and other.silence_of(node.id) is not None
     }
+
+
+def _is_known_to_all(scene: Scene, node: SimulatedNode) -> bool:
+    """Say whether every other node would tell an empty disk under the id of `node` from its own.
+
+    Who never met it, and was not told either which disk it has, cannot.
+    """
+    incarnation = node.runtime.state.identity.incarnation
+    others = [other for other in scene.cluster.nodes.values() if other is not node]
+    return all(_disk_known_to(other, node.id) == incarnation for other in others)
+
+
+def _disk_known_to(other: SimulatedNode, node_id: int) -> str:
+    """Return which disk `other` takes for that of `node_id`, also after a crash; "" if any."""
+    peer = other.view.disk.membership.peers.get(node_id)
+    known = peer.incarnation if peer is not None else ""
+    if other.running:
+        with suppress(StorageError):
+            known = known or other.runtime.storage.known_incarnations().get(node_id, "")
+    return known
 
 
 def _demand_not_heard(scene: Scene, node: SimulatedNode, met: set[tuple[str, int]]) -> None:
