@@ -138,7 +138,7 @@ class Siege:
         deadline = time.monotonic() + RECOVERY
         while True:
             now = [await _stand(node) for node in self.cluster.nodes]
-            faults = [f for old, new in zip(before, now, strict=True) for f in _changes(old, new)]
+            faults = [f for old, new in zip(before, now, strict=True) for f in changes(old, new)]
             faults += [f"left {p.name}" for p in victim.log_dir.rglob("*.tmp")]
             kept = _memory(victim) - self._at_first[victim.address]
             if kept > left_mib():
@@ -164,9 +164,10 @@ def too_much(cost: Cost, *, most_mib: int, written: int, worst_write: float) -> 
     return faults
 
 
-def _changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Return what became of a node under attack that no attack may bring about."""
     who = f"node {old['node_id']}"
-    same = ("term", "leader_id", "role", "voters", "learners", "addresses", "max_id_kept")
+    same = ("term", "leader_id", "role", "voters", "learners", "addresses", "max_id_kept", "counts")
     faults = [f"{who}: {k} {old[k]} -> {new[k]}" for k in same if old[k] != new[k]]
     for what, more in (("descriptors", DESCRIPTORS_LEFT), ("tasks", TASKS_LEFT)):
         if new[what] > old[what] + more:

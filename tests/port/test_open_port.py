@@ -11,7 +11,8 @@ from tests.port.attacks_by_content import BY_CONTENT
 from tests.port.attacks_by_request import BY_REQUEST
 from tests.port.attacks_by_weight import BY_WEIGHT
 from tests.port.bounds import ELECTION
-from tests.port.siege import Cost, besieged, too_much
+from tests.port.machines import MEANT_FOR_OTHERS, Sink
+from tests.port.siege import Cost, besieged, changes, too_much
 from tests.port.target import Attack
 
 
@@ -46,3 +47,19 @@ async def test_attacks_cost_no_leader_no_write_and_no_memory(
 def test_what_an_attack_must_not_cost_is_a_fault(written: int, cost: Cost, fault: str) -> None:
     found = too_much(cost, most_mib=100, written=written, worst_write=2.0)
     assert [fault in text for text in found] == [True] * bool(fault)
+
+
+async def test_what_was_meant_for_others_is_remembered_and_a_fault() -> None:
+    sink = Sink()
+    await sink.apply(b"honest")
+    assert not sink.counts
+    await sink.apply(MEANT_FOR_OTHERS)
+    other = Sink()
+    await other.restore(await sink.snapshot())
+    assert (other.number, other.counts) == (2, {"meant for others": 1})
+    same = ("term", "leader_id", "role", "voters", "learners", "addresses", "max_id_kept")
+    old = {**dict.fromkeys(same, 0), "node_id": 1, "descriptors": 9, "tasks": 9, "counts": {}}
+    assert changes(old, old) == []
+    assert changes(old, {**old, "counts": other.counts}) == [
+        "node 1: counts {} -> Counter({'meant for others': 1})"
+    ]
