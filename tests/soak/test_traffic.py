@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from typing import cast
 
@@ -19,6 +20,7 @@ class Node:
         self._silent = silent
 
     async def call(self, command: str, key: str, *_: object, timeout: float) -> str | None:
+        await asyncio.sleep(0)
         if self._silent.get(key, 0):
             self._silent[key] -= 1
             raise ChildFailed("NoLeader", "", rejected=True, outcome_unknown=False)
@@ -42,6 +44,12 @@ async def test_a_last_read_is_repeated_until_it_is_answered_and_is_no_part_of_th
     assert untrue(traffic, {}, "") == []
     assert traffic.errors["read: NoLeader"] == 2
     assert not traffic.done["read"]
+
+
+async def test_reads_at_the_same_time_are_all_counted() -> None:
+    traffic = traffic_on({}, {})
+    await asyncio.gather(*(traffic._read() for _ in range(5)))
+    assert traffic.done["read"] == 5
 
 
 async def test_a_lost_write_is_found_behind_a_last_read_that_failed() -> None:

@@ -102,7 +102,8 @@ class Traffic:
             self.latencies.append(1000 * (ended - began))
 
     async def _read(self) -> None:
-        self.done["read"] += await self._read_key(self._key())
+        if await self._read_key(self._key()):
+            self.done["read"] += 1
 
     async def _read_key(self, key: str) -> bool:
         """Read by whichever node, and look at what it found; say whether there was an answer."""
