@@ -26,6 +26,8 @@ async def disk_full(scene: Scene) -> None:
     # Without snapshots its log cannot but need more room.
     await scene.cluster.start(victim, snapshot_entries=0)
     if scene.random.random() < 0.5:
+        # Who still has to catch up cannot take over.
+        await scene.cluster.settled()
         await scene.make_leader(victim)
     pid = victim.node.pid
     await victim.volume.fill(pid)
