@@ -50,6 +50,7 @@ class SimulatedCluster(Notices, Generic[Machine_co]):
         nodes: by Raft id, in the order in which they came.
         network: where links are cut, and made slow and bad.
         random: for whoever writes the scenario; drawing from it is part of the run.
+        founders: what `place` told the first nodes, with their roles; nobody before that.
         config: what every node gets; addresses of the first members are filled in. A node whose own
             `config` is set starts with that instead.
     """
@@ -77,6 +78,7 @@ class SimulatedCluster(Notices, Generic[Machine_co]):
         )
         self._beside = beside
         self.nodes: dict[int, SimulatedNode[Machine_co]] = {}
+        self.founders = Peers()
         self.config = Config() if config is None else config
         self.make_machine = machine
         self.logger = _silent() if logger is None else logger
@@ -146,7 +148,8 @@ class SimulatedCluster(Notices, Generic[Machine_co]):
             role = InitialRole.LEADER if node_id == first_leader else role
             self.nodes[node_id] = SimulatedNode(self, node_id, name, address)
             peers.append(Peer(node_id, address, initial_role=role))
-        return Peers(peers)
+        self.founders = Peers(peers)
+        return self.founders
 
     async def join(self, through: SimulatedNode | None = None) -> SimulatedNode[Machine_co]:
         """Let a new machine join by way of a member, by default the leader; return it."""

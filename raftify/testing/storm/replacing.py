@@ -17,7 +17,7 @@ from raftify.errors import (
     RaftifyError,
     StorageError,
 )
-from raftify.peers import Peers
+from raftify.peers import InitialRole, Peers
 from raftify.testing.simulation.node import SimulatedNode
 from raftify.testing.storm.scene import Machine, NotPossible, Scene, name_of, patient
 
@@ -115,14 +115,19 @@ async def come_back_under_the_old_id(
     scene: Scene, node: SimulatedNode, met: set[tuple[str, int]], random: Random
 ) -> None:
     """Start an empty disk under the id of the node that it had been: it must be refused."""
-    membership = _known_membership(scene, node)
-    if membership is None:
+    today = _members_of_today(scene, node)
+    if today is None:
         return
-    scene.count("disk: empty, under the old id")
     config = scene.cluster.config_of(node)
-    # With the members of today it founds a cluster that others may take for a stranger's; with none
-    # it waits to be called, as under an id that was handed out.
-    peers = random.choice([config.initial_peers, None, membership])
+    # With the peers of before it is of the same origin again; with the members of today others may
+    # take it for a stranger; with none it waits to be called, as under an id that was handed out.
+    how = {"with the members of today": today, "to be called": None}
+    if _is_founder(scene, node):
+        how["with the peers of before"] = scene.cluster.founders
+    told = random.choice(list(how))
+    peers = how[told]
+    scene.count("disk: empty, under the old id")
+    scene.count(f"disk: empty, started {told}")
     node.config = changed(config, initial_peers=peers)
     try:
         node.start(None if peers else node.id)
@@ -192,12 +197,31 @@ def _demand_not_heard(scene: Scene, node: SimulatedNode, met: set[tuple[str, int
             scene.fail(f"{other} takes messages of {node}, whose disk was emptied")
 
 
-def _known_membership(scene: Scene, node: SimulatedNode) -> Peers | None:
-    for other in scene.running():
-        peers = other.raft.get_peers()
-        if node.id in peers:
-            return Peers({i: peer.address for i, peer in peers.items()})
-    return None
+def _is_founder(scene: Scene, node: SimulatedNode) -> bool:
+    """Say whether `node` was told where it is with the others that founded the cluster, and needs
+    the vote of one of them: who may found it alone does, and nobody hears of it."""
+    founders = scene.cluster.founders
+    own = founders.get(node.id)
+    voters = [each for each in founders.values() if each.initial_role is not InitialRole.LEARNER]
+    return own is not None and own.address == node.address and len(voters) > 1
+
+
+def _members_of_today(scene: Scene, node: SimulatedNode) -> Peers | None:
+    """Return the members by the newest membership that runs, if `node` is one and all others have
+    a log and the cluster's origin: who waits still may vote for any founder, and is right."""
+    known = [other.runtime.state.membership for other in scene.running()]
+    newest = max(known, key=lambda each: each.index, default=None)
+    if newest is None or node.id not in newest.peers:
+        return None
+    others = [scene.cluster.nodes.get(i) for i in newest.member_ids() if i != node.id]
+    disks = [None if other is None else other.view.disk for other in others]
+    if not all(disk and disk.last_index and disk.membership.origin for disk in disks):
+        return None
+    roles = dict.fromkeys(newest.conf_state.learners, InitialRole.LEARNER)
+    return Peers.agreed(
+        changed(peer, initial_role=roles.get(i, InitialRole.VOTER))
+        for i, peer in newest.peers.items()
+    )
 
 
 async def replace(scene: Scene, machine: Machine, through: SimulatedNode, seconds: float) -> None:
