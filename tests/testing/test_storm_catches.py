@@ -163,8 +163,10 @@ def test_a_hole_in_an_archive_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_entry_behind_its_fence_is_found() -> None:
-    fences = Fences({b"fenced": 3})
+    fences = Fences({b"fenced": 3}, lambda node_id: node_id == 2)
     node: Any = FakeNode(1)
+    lost: Any = FakeNode(2)
+    fences.on_apply(lost, [make_entry(3, 9, b""), make_entry(4, 10, b"fenced")], [b"", b""])
     fences.on_apply(node, [make_entry(3, 5, b"fenced"), make_entry(4, 6, b"free")], [b"", b""])
     assert fences.reached_before(4) == 5
     with pytest.raises(InvariantViolation, match="proposed for term 3 only"):

@@ -104,6 +104,21 @@ def test_an_empty_disk_comes_back_under_its_old_id_only_where_all_can_tell() -> 
     assert not faults["disk: empty, under the old id"]
 
 
+def test_a_node_whose_disk_is_lost_is_not_asked() -> None:
+    """It may found a cluster of its own: what it acknowledges is rightly nowhere else."""
+
+    async def story(cluster: SimulatedCluster[Store]) -> None:
+        await cluster.start(3)
+        scene = scene_of(cluster, 1)
+        leader = await cluster.leader()
+        scene.machine(leader).lost = True
+        assert scene.a_leader() is None
+        asked = {scene.any_node(scene.random) for _ in range(30)}
+        assert asked == {node for node in cluster.running() if node is not leader}
+
+    simulate(story, machine=Store, seed=1)
+
+
 def test_new_options_go_through_the_cluster_node_by_node() -> None:
     async def story(cluster: SimulatedCluster[Store]) -> None:
         await cluster.start(3)

@@ -175,7 +175,11 @@ class Caller:
     ) -> None:
         scene, timeout = self.scene, 3.0
         if self._remote is None:
-            addresses = [node.address for node in scene.cluster.nodes.values()]
+            addresses = [
+                node.address
+                for node in scene.cluster.nodes.values()
+                if not scene.machine(node).lost
+            ]
             self._remote = scene.cluster.client(*addresses, name=self.name, timeout=timeout)
         try:
             async with asyncio.timeout(timeout + GRACE):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from raftify.core.types import Entry
 from raftify.testing.simulation.observer import InvariantViolation, NodeView, Observer
@@ -13,13 +13,17 @@ class Fences(Observer):
 
     Args:
         fences: what was proposed so, with its term.
+        is_lost: says of a node whether its disk is, or may be, not what it was: it is not judged.
     """
 
-    def __init__(self, fences: Mapping[bytes, int]) -> None:
+    def __init__(self, fences: Mapping[bytes, int], is_lost: Callable[[int], bool]) -> None:
         self._fences = fences
+        self._is_lost = is_lost
         self._reached: dict[int, int] = {}
 
     def on_apply(self, node: NodeView, entries: Sequence[Entry], results: Sequence[bytes]) -> None:
+        if self._is_lost(node.id):
+            return
         for entry in entries:
             term = self._fences.get(entry.data)
             if term is not None and entry.term != term:

@@ -42,11 +42,14 @@ class Job:
 
 
 class Offices(Observer):
-    """Gives each process a job to do while it leads, and demands that it begins and ends right."""
+    """Gives each process a job to do while it leads, and demands that it begins and ends right.
+
+    Nothing is demanded of a node whose disk is lost, and what it does does not count.
+    """
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._fences = Fences(scene.fences)
+        self._fences = Fences(scene.fences, scene.is_lost)
         scene.cluster.observers += [self._fences, self]
         self._random = Random(f"{scene.plan.seed}/offices")
         #: By node: the process that has a job, and the job it is at.
@@ -66,6 +69,8 @@ class Offices(Observer):
     async def _look_after(self, node: SimulatedNode) -> None:
         incarnation, work = self._works.get(node.id, (0, None))
         facade, process = node.facade, node.process
+        if self._scene.is_lost(node.id):
+            return
         if facade is None or process is None or node.paused or node.runtime.state.has_ended():
             return
         if incarnation != node.incarnation:
@@ -91,6 +96,9 @@ class Offices(Observer):
     def begin(self, node: SimulatedNode, work: LeaderWork, term: int) -> Job:
         """A job begins."""
         scene, state = self._scene, node.runtime.state
+        if scene.is_lost(node.id):
+            job = self._jobs[node.id] = Job(term)
+            return job
         scene.looks["job begun"] += 1
         if node.id in self._jobs:
             scene.fail(f"{node} begins a job in {term} at {self._jobs[node.id]}")
@@ -111,6 +119,8 @@ class Offices(Observer):
     def end(self, node: SimulatedNode, term: int) -> None:
         """`stop` was called for a job."""
         scene, job = self._scene, self._jobs.get(node.id)
+        if scene.is_lost(node.id):
+            return
         if job is None or job.term != term or job.is_working:
             scene.fail(f"{node} was told to stop its job in {term}, and is at {job}")
             return
@@ -136,7 +146,7 @@ class Offices(Observer):
 
     def on_end(self, node: NodeView, how: str) -> None:
         job = self._jobs.pop(node.id, None)
-        if job is not None and how != CRASH:
+        if job is not None and how != CRASH and not self._scene.is_lost(node.id):
             raise InvariantViolation(
                 "StoppedJobs", "Leadership.on_leader_change", f"node {node.id} ended at {job}"
             )

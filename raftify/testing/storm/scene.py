@@ -176,13 +176,14 @@ class Scene:
         return leader
 
     def any_node(self, random: Random) -> SimulatedNode | None:
-        """Return one of the running nodes."""
-        running = self.running()
+        """Return one of the running nodes; none whose disk is lost, which may be alone."""
+        running = [node for node in self.running() if not self.machine(node).lost]
         return random.choice(running) if running else None
 
     def a_leader(self) -> SimulatedNode | None:
-        """Return the node that believes to lead in the latest term."""
-        leaders = [node for node in self.cluster.nodes.values() if node.leads]
+        """Return the node that believes to lead in the latest term, as does no lost one."""
+        nodes = self.cluster.nodes.values()
+        leaders = [node for node in nodes if node.leads and not self.machine(node).lost]
         return max(leaders, key=lambda node: node.runtime.state.term, default=None)
 
     def everybody_can_be_found(self) -> bool:
