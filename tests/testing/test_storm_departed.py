@@ -113,6 +113,27 @@ def test_a_leader_that_goes_hands_over(size: int) -> None:
     assert counted == ({leaves} if size == 2 else {leaves, quits})
 
 
+def test_what_is_not_tried_at_the_end_is_counted() -> None:
+    skipped: list[str] = []
+
+    async def story(scene: Scene) -> None:
+        await farewell(scene, Random(1))
+        await cut_off_from_the_leader(scene, Random(1))
+        skipped.extend(scene.undone)
+
+    live(1, 1, story)
+    assert skipped == ["farewell: too few voters", "cut off from the leader: too few voters"]
+    skipped.clear()
+    unguarded = Config(raft_config=RaftConfig(check_quorum=False))
+
+    async def disturb(scene: Scene) -> None:
+        await cut_off_from_the_leader(scene, Random(1))
+        skipped.extend(scene.undone)
+
+    live(3, 1, disturb, unguarded)
+    assert skipped == ["cut off from the leader: not all look for a quorum"]
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_leader_that_goes_without_a_word_is_found(seed: int) -> None:
     with pytest.raises(StormFailed, match="while all was well, and nobody led for"):

@@ -18,6 +18,8 @@ _SECONDS = 10.0
 async def farewell(scene: Scene, random: Random) -> None:
     """Let the leader leave or quit, and demand that another leads almost at once.
 
+    Only where enough voters stay to elect another; elsewhere it counts as not done.
+
     Raises:
         StormFailed: nobody led for a while, as if the leader had crashed.
     """
@@ -30,6 +32,7 @@ async def farewell(scene: Scene, random: Random) -> None:
     leaves = random.random() < 0.5
     # Of two the one that is left could commit nothing: it is not asked to lead.
     if len(voters) < (2 if leaves else 3):
+        scene.undone["farewell: too few voters"] += 1
         return
     scene.reach("farewell: the leader leaves" if leaves else "farewell: the leader quits")
     timeout = config.tick_interval * config.raft_config.election_tick

@@ -16,7 +16,8 @@ async def cut_off_from_the_leader(scene: Scene, random: Random) -> None:
     """Let nothing of the leader reach one voter, which reaches and hears everybody else: it
     campaigns, asks others who leads, and says where it is, and must not unseat the leader.
 
-    Only where all look for a quorum: elsewhere whoever campaigns may be elected (thesis 6.2).
+    Only with three voters or more, and where all look for a quorum: elsewhere whoever campaigns may
+    be elected (thesis 6.2). It counts as not done then.
 
     Raises:
         StormFailed: another term began.
@@ -24,6 +25,8 @@ async def cut_off_from_the_leader(scene: Scene, random: Random) -> None:
     leader = await scene.cluster.leader()
     voters = [scene.cluster.nodes[i] for i in leader.runtime.state.membership.conf_state.voters]
     if len(voters) < 3 or not all(_guarded(scene, node) for node in scene.running()):
+        why = "too few voters" if len(voters) < 3 else "not all look for a quorum"
+        scene.undone[f"cut off from the leader: {why}"] += 1
         return
     others = [node for node in voters if node is not leader]
     # Terms rise only where nobody is asked before.
