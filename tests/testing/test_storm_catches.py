@@ -16,6 +16,7 @@ from raftify.leading import LeaderWork
 from raftify.node.local_state import LocalState
 from raftify.node.metrics import Gauge, Metrics
 from raftify.storage.log_archive import LogArchive
+from raftify.testing.invariants.committed import Configurations
 from raftify.testing.simulation import InvariantViolation
 from raftify.testing.storm import StormFailed, run_storm
 from raftify.testing.storm.fences import Fences
@@ -171,3 +172,13 @@ def test_an_entry_behind_its_fence_is_found() -> None:
     assert fences.reached_before(4) == 5
     with pytest.raises(InvariantViolation, match="proposed for term 3 only"):
         fences.on_apply(node, [make_entry(4, 7, b"fenced")], [b""])
+
+
+def test_a_storm_says_that_it_lost_track_of_the_configurations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is demanded of them ends with the first gap, and a storm could pass without any."""
+    lost = "configurations not followed to the end"
+    assert not run_storm(1, size=3, seconds=2, operator=False).looks[lost]
+    monkeypatch.setattr(Configurations, "follow", lambda *_: None)
+    assert run_storm(1, size=3, seconds=2, operator=False).looks[lost] == 1

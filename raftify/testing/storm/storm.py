@@ -284,6 +284,10 @@ class Storm:
         report.requests, report.changes = scene.requests, scene.changes
         report.undone, report.milestones = scene.undone, scene.milestones
         report.packets, report.ends = Counter(scene.cluster.network.counts), scene.ends
+        log = self.invariants.watch.committed
+        if log.configurations.upto != log.last:
+            # Behind a gap nobody knows which configuration was in force: little was demanded of it.
+            scene.looks["configurations not followed to the end"] += 1
         report.looks = scene.looks
         report.note_gaps(began, ended, scene.successes)
 
