@@ -12,10 +12,11 @@ import pytest
 
 from raftify.config import Config
 from raftify.errors import IncarnationMismatch, RaftifyError
+from raftify.node.peer_endpoint import PeerEndpoint
 from raftify.testing.history.checks import CheckFailed
 from raftify.testing.history.linearizability import NotLinearizable
 from raftify.testing.simulation import SimulatedCluster, simulate
-from raftify.testing.storm import ALL_FAULTS, StoreWorkload, run_storm
+from raftify.testing.storm import ALL_FAULTS, StoreWorkload, StormFailed, run_storm
 from raftify.testing.storm.leases import bearable
 from raftify.testing.storm.members import Operator
 from raftify.testing.storm.plan import Plan, draw_config, draw_plan
@@ -102,6 +103,14 @@ def test_an_empty_disk_comes_back_under_its_old_id_only_where_all_can_tell() -> 
         faults.update(lose_a_disk(seed, but=1).faults)
     assert faults["disk: wipe"] >= 3
     assert not faults["disk: empty, under the old id"]
+
+
+def test_an_emptied_disk_that_works_on_under_its_old_id_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(PeerEndpoint, "report_refused", lambda *_: None)
+    with pytest.raises(StormFailed, match="with an empty disk was not told so"):
+        list(map(lose_a_disk, range(12)))
 
 
 def test_a_node_whose_disk_is_lost_is_not_asked() -> None:

@@ -136,12 +136,13 @@ async def come_back_under_the_old_id(
         return
     finally:
         node.config = None
-    await asyncio.sleep(_OLD_ID_SECONDS)
+    reached = await _all_reach(scene, node, met, scene.now + _OLD_ID_SECONDS, is_last=False)
     _demand_not_heard(scene, node, met)
-    until = scene.now + _UNTIL_TOLD
-    while node.running and scene.now < until and not scene.over:
-        await patient(scene, 0.1)
+    reached &= await _all_reach(scene, node, met, scene.now + _UNTIL_TOLD, is_last=True)
     if node.running:
+        # The members of today may be taken for another cluster's, and some founders may be gone.
+        if reached and peers is not today and set(peers or ()) <= set(scene.cluster.nodes):
+            scene.fail(f"{node} with an empty disk was not told so, and all others could tell it")
         node.crash()
     elif not isinstance(node.failure, IncarnationMismatch | NodeRemoved | None) and not (
         # The leader's word may be there before the refusal: it has lost what it acknowledged.
@@ -150,6 +151,33 @@ async def come_back_under_the_old_id(
         scene.fail(f"{node} with an empty disk was not refused", node.failure)
     scene.ends[f"empty disk: {name_of(node.failure) if node.failure else 'no word'}"] += 1
     node.wipe()
+
+
+async def _all_reach(
+    scene: Scene, node: SimulatedNode, met: set[tuple[str, int]], until: float, *, is_last: bool
+) -> bool:
+    """Wait until then; return whether one led and all others, each of which had met `node`, reached
+    it and each other all the time. The last wait ends with `node`, or with the storm."""
+    reached = True
+    while scene.now < until and (node.running or not is_last):
+        if scene.over and is_last:
+            return False
+        reached &= _is_calm(scene, node, met)
+        await asyncio.sleep(min(0.1, until - scene.now))
+    return reached
+
+
+def _is_calm(scene: Scene, node: SimulatedNode, met: set[tuple[str, int]]) -> bool:
+    nodes = list(scene.cluster.nodes.values())
+    others = [other for other in nodes if other is not node]
+    link = scene.cluster.network.link
+    return (
+        scene.a_leader() is not None
+        and scene.slow_until <= scene.now
+        and all((other.name, other.incarnation) in met and other.running for other in others)
+        and all(scene.machine(each).odd_until < scene.now for each in nodes)
+        and not any(link(one.name, two.name).cut for one in nodes for two in nodes if one != two)
+    )
 
 
 def _who_met(scene: Scene, node: SimulatedNode) -> set[tuple[str, int]]:
