@@ -125,7 +125,7 @@ class RaftNode(Assembly[Machine_co]):
             state=self.state,
             storage=self.storage,
             inbox=self._inbox,
-            report_unreachable=self._report_unreachable,
+            report_unreachable=self._raw.report_unreachable,
             report_snapshot=self._feedback.report_snapshot,
             on_met=self._feedback.on_met,
             whereabouts=self.whereabouts,
@@ -231,10 +231,6 @@ class RaftNode(Assembly[Machine_co]):
             self.logger.warning("the store did not close: %s", error)
         finally:
             release_store(self.storage)
-
-    def _report_unreachable(self, node_id: int) -> None:
-        self._standing.on_unreachable(node_id)
-        self._raw.report_unreachable(node_id)
 
     def _on_refused(self, error: RaftifyError) -> None:
         if isinstance(error, NodeRemoved):

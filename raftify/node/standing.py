@@ -61,8 +61,6 @@ class Standing:
         #: Looks in a row without a leader.
         self._alone_for = 0
         self._announcing: asyncio.Task[None] | None = None
-        #: Who was called since this process began, and not reported to be out of reach.
-        self._greeted: set[int] = set()
 
     def on_tick(self) -> None:
         """Look, if it is time."""
@@ -70,13 +68,12 @@ class Standing:
         if self._to_call:
             self._to_call = False
             self.call_everybody()
-        if self._ticks % self._every_ticks and self._ticks > 1:
-            return
+        is_look = self._ticks % self._every_ticks == 0
         state = self._state
         own = state.membership.peers.get(state.node_id)
-        if own is not None and not own.incarnation:
+        if own is not None and not own.incarnation and (is_look or self._ticks == 1):
             self._greet()
-        if self._ticks == 1:
+        if not is_look:
             return
         if own is None:
             if was_removed(state.node_id, state.membership):
@@ -94,20 +91,15 @@ class Standing:
             self._alone_for = 0
             self._begin(self._find_the_leader(), "find the leader")
 
-    def on_unreachable(self, node_id: int) -> None:
-        """Note that `node_id` did not get what was sent: it is greeted again."""
-        self._greeted.discard(node_id)
-
     def _greet(self) -> None:
         """Let every member meet this node: the log does not say which store is its own, so that
         they could not tell if it came back with an empty one.
 
         Followers call each other in elections only, and one of them may be all that is left when
-        another one's disk has lost what the leader had counted.
+        another one's disk has lost what the leader had counted. It is done again and again: who is
+        out of reach, or does not know the membership yet, writes nobody down.
         """
-        new = self._state.membership.peers.keys() - self._greeted
-        self._greeted |= new
-        self._send_word(new - {self._state.node_id})
+        self._send_word(self._state.membership.peers.keys() - {self._state.node_id})
 
     def _begin(self, work: Coroutine[None, None, None], what: str) -> None:
         self._announcing = asyncio.create_task(work)

@@ -77,3 +77,19 @@ async def test_who_was_away_when_the_others_began_meets_them_later(
     assert not any(knows(node, late) or knows(late, node) for node in nodes)
     cluster.network.heal()
     await everybody_knows_everybody(cluster)
+
+
+@simulated(0)
+async def test_who_knows_no_members_yet_meets_them_later(cluster: SimulatedCluster) -> None:
+    """Founded by one call, the nodes learn of each other one after the other."""
+    nodes = [cluster.new_machine(number) for number in (1, 2, 3)]
+    for node in nodes:
+        cluster.nodes[node.id] = node
+        node.start(node.id)
+    last = nodes[-1]
+    # It waits to be called until the other two have greeted everybody.
+    cluster.network.cut(nodes[0].name, last.name)
+    await nodes[0].raft.initialize({node.id: node.address for node in nodes}, timeout=30)
+    await asyncio.sleep(10)
+    cluster.network.heal()
+    await everybody_knows_everybody(cluster)
