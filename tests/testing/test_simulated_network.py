@@ -93,7 +93,7 @@ def test_batches_overtake_each_other_only_where_they_may() -> None:
 
 
 def test_flipped_bits_are_refused_by_the_checksum_of_the_batch() -> None:
-    trace, cluster = under(Conditions(corrupt=0.25))
+    trace, cluster = under(Conditions(corrupt=0.1), count=60)
     refused = [e for e in trace.events() if isinstance(e, Dropped) and "Malformed" in e.why]
     assert cluster.network.counts["corrupt"] > 5
     assert len(refused) > 5
