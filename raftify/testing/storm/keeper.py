@@ -47,9 +47,8 @@ class Keeper:
             return
         scene.fresh_config(node, scene.random)
         address = None
-        # Who has not heard yet that it was added knows nobody to tell where it went.
-        knows = node.runtime.state.membership.is_member(node.id)
-        if scene.random.random() < 0.05 and knows and scene.everybody_can_be_found():
+        may_move = scene.knows_the_others(node) and scene.everybody_can_be_found()
+        if scene.random.random() < 0.05 and may_move:
             address = f"{node.name}:{scene.random.randint(7001, 7999)}"
         try:
             node.start(address=address)

@@ -98,7 +98,7 @@ async def move_unseen(scene: Scene, random: Random) -> None:
         scrap(scene, gone)
     finally:
         machine.held = False
-        if not away.running and scene.everybody_can_be_found():
+        if not away.running and scene.knows_the_others(away) and scene.everybody_can_be_found():
             away.start(address=f"{away.name}:{random.randint(7001, 7999)}")
             scene.reach("moved to another address")
 

@@ -193,12 +193,18 @@ class Scene:
         through a third, and in the end somebody has to tell them (decision 11).
         """
         nodes = self.cluster.nodes
-        known = [node.runtime.state.membership for node in nodes.values()]
+        # By its disk: what a node knows beyond that it forgets when it loses power.
+        known = [node.storage.durable.membership for node in nodes.values()]
         return self.now >= self.misplaced_until and all(
             membership.address_of(node_id) in ("", node.address)
             for membership in known
             for node_id, node in nodes.items()
         )
+
+    def knows_the_others(self, node: SimulatedNode) -> bool:
+        """Say whether `node`, whenever it starts again, has somebody to tell where it went: it has
+        on its disk that it was added."""
+        return node.storage.durable.membership.is_member(node.id)
 
     def fresh_config(self, node: SimulatedNode, random: Random) -> None:
         """Give `node` other options for its next start, if the plan has that."""
