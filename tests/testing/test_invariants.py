@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from raftify.core.confchange_codec import encode_conf_change_v2
 from raftify.core.config import ReadOnlyOption
+from raftify.core.read_only import ReadState
 from raftify.core.terms import CAMPAIGN_TRANSFER
 from raftify.core.types import (
     ConfChangeSingle,
@@ -35,6 +37,7 @@ from raftify.testing.invariants import (
     CommittedNeverChanges,
     ConfigurationFollowsLog,
     ConfigurationsOverlap,
+    CountsWhatWasAcknowledged,
     CutOnlyAtConflict,
     DeterministicResults,
     DurableOnQuorum,
@@ -54,10 +57,12 @@ from raftify.testing.invariants import (
     OneVoteATerm,
     OnlyMembersLead,
     OrderOfIndexes,
+    ReadsAreConfirmed,
     RefusesWithReason,
     StateMachineSafety,
     SyncBeforeApply,
     SyncBeforeSend,
+    VotesForUpToDate,
 )
 from raftify.testing.invariants.configurations_overlap import overlap
 from raftify.testing.simulation.observer import InvariantViolation, NodeView, Observer
@@ -1151,6 +1156,227 @@ def test_quorums_overlap(before: str, after: str, *, expected: bool) -> None:
         return frozenset(map(int, incoming)), frozenset(map(int, outgoing))
 
     assert overlap(halves(before), halves(after)) is expected
+
+
+# -- votes, counts and reads ----------------------------------------------------------------
+
+
+def vote_for(
+    invariant: Invariant, index: int, log_term: int, *, node: FakeNode | None = None
+) -> None:
+    """Have a node vote in term 3 for node 2, whose log ends so; its own ends at 2 with an entry of
+    term 2, if it is none other."""
+    if node is None:
+        node = FakeNode(1).append(at(2, 2)).follow(3)
+    ask = Message(MessageType.REQUEST_VOTE, to=1, from_=2, term=3, index=index, log_term=log_term)
+    invariant.on_send(FakeNode(2), ask)
+    invariant.on_send(node, Message(MessageType.REQUEST_VOTE_RESPONSE, to=2, from_=1, term=3))
+
+
+@right(VotesForUpToDate)
+def votes_for_logs_that_are_not_behind(invariant: Invariant) -> None:
+    vote_for(invariant, 2, 2)
+    vote_for(invariant, 3, 2)
+    # A shorter log of a later term.
+    vote_for(invariant, 1, 3)
+    # A refusal says nothing.
+    no = Message(MessageType.REQUEST_VOTE_RESPONSE, to=2, from_=1, term=3, reject=True)
+    invariant.on_send(FakeNode(1).append(at(2, 2), at(3, 2)).follow(3), no)
+
+
+@right(VotesForUpToDate)
+def a_vote_that_leaves_after_the_leader_was_heard(invariant: Invariant) -> None:
+    node = FakeNode(1).append(at(2, 2)).follow(3)
+    node.raft.leader_id = 2
+    invariant.on_step(node)
+    node.raft.leader_id = 0
+    vote_for(invariant, 1, 1, node=node)
+
+
+@right(VotesForUpToDate)
+def a_vote_of_a_term_that_is_over(invariant: Invariant) -> None:
+    vote_for(invariant, 1, 1, node=FakeNode(1).append(at(2, 2)).follow(4))
+
+
+@wrong(VotesForUpToDate, r"ends at 2 \(term 2\), votes in term 3 for node 2, whose log ends at 9")
+def a_vote_for_a_longer_log_of_an_older_term(invariant: Invariant) -> None:
+    vote_for(invariant, 9, 1)
+
+
+@wrong(VotesForUpToDate, r"whose log ends at 1 \(term 2\)")
+def a_vote_for_a_shorter_log(invariant: Invariant) -> None:
+    vote_for(invariant, 1, 2)
+
+
+def told(invariant: Invariant, node: FakeNode, index: int, **fields: Any) -> None:
+    """Let `node`, which leads term 3, receive an answer of node 2 in that term."""
+    fields = {"term": 3, **fields}
+    answer = Message(MessageType.APPEND_RESPONSE, to=1, from_=2, index=index, **fields)
+    invariant.on_receive(node, answer)
+
+
+def takes(node: FakeNode, index: int) -> FakeNode:
+    """Let a leader take node 2 to have its log up to `index`."""
+    node.raft.tracker.progress[2].matched = index
+    return node
+
+
+@right(CountsWhatWasAcknowledged)
+def a_leader_counts_what_it_was_told(invariant: Invariant) -> None:
+    node = FakeNode(1).lead(3)
+    invariant.on_step(node)
+    told(invariant, node, 4)
+    told(invariant, node, 2)
+    invariant.on_step(takes(node, 4))
+    # Who wants a snapshot acknowledges its log.
+    told(invariant, node, 4, reject=True, reject_hint=6, request_snapshot=5)
+    invariant.on_step(takes(node, 6))
+    # Its own log it knows, and who leads no more counts nothing.
+    node.raft.tracker.progress[1].matched = 9
+    invariant.on_step(node)
+    invariant.on_step(takes(node.follow(4), 9))
+
+
+@wrong(CountsWhatWasAcknowledged, "node 2 to have its log up to 4, and was told in that term of 0")
+def a_leader_counts_what_it_knew_in_an_earlier_term(invariant: Invariant) -> None:
+    node = FakeNode(1).lead(3)
+    told(invariant, node, 4)
+    invariant.on_step(takes(node, 4))
+    invariant.on_step(node.lead(5))
+
+
+@wrong(CountsWhatWasAcknowledged, "up to 4, and was told in that term of 0")
+def a_leader_counts_a_rejection(invariant: Invariant) -> None:
+    node = FakeNode(1).lead(3)
+    told(invariant, node, 4, reject=True, reject_hint=4)
+    invariant.on_step(takes(node, 4))
+
+
+@wrong(CountsWhatWasAcknowledged, "up to 4, and was told in that term of 3")
+def a_leader_counts_what_was_told_in_an_older_term(invariant: Invariant) -> None:
+    node = FakeNode(1).lead(3)
+    told(invariant, node, 3)
+    told(invariant, node, 4, term=2)
+    invariant.on_step(takes(node, 4))
+
+
+class Reader:
+    """Node 1, which leads term 3 of a cluster of five that know of commits up to 4."""
+
+    def __init__(self, invariant: Invariant, **settings: Any) -> None:
+        self.invariant = invariant
+        self.node = FakeNode(1, voters=(1, 2, 3, 4, 5), **settings).lead(3).commit(4)
+
+    def ask(self, context: bytes = b"read") -> None:
+        asked = Message(MessageType.READ_INDEX, entries=[Entry(data=context)])
+        self.invariant.on_receive(self.node, asked)
+
+    def beat(self, token: bytes) -> None:
+        for node_id in (2, 3, 4, 5):
+            beat = Message(MessageType.HEARTBEAT, to=node_id, from_=1, term=3, context=token)
+            self.invariant.on_send(self.node, beat)
+
+    def hear(self, token: bytes, *voters: int, term: int = 3) -> None:
+        for node_id in voters:
+            self.invariant.on_receive(
+                self.node,
+                Message(
+                    MessageType.HEARTBEAT_RESPONSE, to=1, from_=node_id, term=term, context=token
+                ),
+            )
+
+    def answer(self, index: int = 4, context: bytes = b"read") -> None:
+        self.node.raft.read_states = [ReadState(index, context)]
+        self.invariant.on_step(self.node)
+
+
+@right(ReadsAreConfirmed)
+def a_read_that_two_others_of_five_confirm(invariant: Invariant) -> None:
+    reader = Reader(invariant)
+    reader.ask()
+    reader.beat(b"one")
+    reader.hear(b"one", 2, 4)
+    reader.answer()
+    # It is still there at the next look, and by then the term may be another.
+    reader.node.raft.term = 4
+    invariant.on_step(reader.node)
+
+
+@right(ReadsAreConfirmed)
+def a_read_that_a_later_round_confirms(invariant: Invariant) -> None:
+    reader = Reader(invariant)
+    reader.ask()
+    reader.beat(b"one")
+    reader.ask(b"other")
+    reader.beat(b"two")
+    reader.hear(b"two", 3, 5)
+    reader.answer()
+
+
+@right(ReadsAreConfirmed)
+def a_read_that_nobody_needs_to_confirm(invariant: Invariant) -> None:
+    reader = Reader(invariant, read_only_option=ReadOnlyOption.LEASE_BASED, check_quorum=True)
+    reader.ask()
+    reader.answer()
+    alone = Reader(invariant)
+    configured(alone.node, (1,))
+    alone.ask()
+    alone.answer()
+
+
+@wrong(ReadsAreConfirmed, r"of what left after the read was asked only \[2\] answered")
+def a_read_that_one_other_of_five_confirms(invariant: Invariant) -> None:
+    reader = Reader(invariant)
+    reader.ask()
+    reader.beat(b"one")
+    reader.hear(b"one", 2)
+    reader.answer()
+
+
+@wrong(ReadsAreConfirmed, r"only \[\] answered")
+def a_read_that_only_a_lease_confirms(invariant: Invariant) -> None:
+    reader = Reader(invariant)
+    reader.ask()
+    reader.answer()
+
+
+@wrong(ReadsAreConfirmed, r"only \[2, 6\] answered")
+def a_read_that_a_learner_confirms(invariant: Invariant) -> None:
+    reader = Reader(invariant)
+    reader.ask()
+    reader.beat(b"one")
+    reader.hear(b"one", 2, 6)
+    reader.answer()
+
+
+@wrong(ReadsAreConfirmed, r"only \[\] answered")
+def a_read_that_a_round_of_before_confirms(invariant: Invariant) -> None:
+    reader = Reader(invariant)
+    reader.beat(b"one")
+    reader.ask()
+    # The same round once more says nothing new: its answers may be old.
+    reader.beat(b"one")
+    reader.hear(b"one", 2, 3, 4)
+    reader.answer()
+
+
+@wrong(ReadsAreConfirmed, r"only \[4\] answered")
+def a_read_that_answers_of_an_older_term_confirm(invariant: Invariant) -> None:
+    reader = Reader(invariant)
+    reader.ask()
+    reader.beat(b"one")
+    reader.hear(b"one", 2, 3, term=2)
+    reader.hear(b"one", 4)
+    reader.answer()
+
+
+@wrong(ReadsAreConfirmed, "a read with 3 in term 3, and knew 4 to be committed")
+def a_read_of_less_than_was_committed(invariant: Invariant) -> None:
+    reader = Reader(invariant)
+    reader.ask()
+    reader.beat(b"one")
+    reader.hear(b"one", 2, 3)
+    reader.answer(3)
 
 
 # -- all of them ----------------------------------------------------------------------------

@@ -9,7 +9,9 @@ from contextlib import suppress
 import pytest
 
 from raftify.config import Config
-from raftify.core.types import Entry, Message, Role
+from raftify.core.ready import Ready
+from raftify.core.ready_queue import ReadyQueue
+from raftify.core.types import Entry, Message, MessageType, Role
 from raftify.errors import OutcomeUnknown, RaftifyError, StateMachineError
 from raftify.testing.invariants import Invariants
 from raftify.testing.simulation import (
@@ -300,3 +302,64 @@ def test_a_trace_keeps_as_many_events_as_it_was_told_and_the_digest_of_all() -> 
     assert part.events() == whole.events()[-10:]
     assert part.digest() == whole.digest()
     assert not any(isinstance(event, Started | Restored) for event in part.events())
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_each_read_is_shown_when_it_is_asked_and_when_it_is_answered(size: int) -> None:
+    """Who judges answers needs both, and a sole voter's comes in the same turn."""
+
+    class Reads(Observer):
+        def __init__(self) -> None:
+            self.asked: list[bytes] = []
+            self.answered: dict[bytes, int] = {}
+
+        def on_receive(self, node: NodeView, message: Message) -> None:
+            if message.msg_type is MessageType.READ_INDEX:
+                assert (message.from_, message.to) == (0, node.id)
+                self.asked.append(message.entries[0].data)
+
+        def on_step(self, node: NodeView) -> None:
+            assert node.raft is not None
+            for state in node.raft.read_states:
+                assert state.request_ctx in self.asked
+                self.answered[state.request_ctx] = state.index
+
+    async def scenario(cluster: SimulatedCluster[Tally]) -> None:
+        await cluster.start(size)
+        leader = await cluster.leader()
+        for _ in range(2):
+            await leader.raft.propose(b"x")
+            told.append(await leader.raft.read_index())
+
+    told: list[int] = []
+    reads = Reads()
+    simulate(scenario, machine=PlainTally, seed=1, observers=[reads, Invariants()])
+    # Whoever waits for the leader asks as well.
+    assert [reads.answered[context] for context in reads.asked][-2:] == told
+
+
+@pytest.mark.parametrize("what", ["entries", "snapshot"])
+def test_what_belongs_to_the_log_and_needs_no_sync_is_found(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store may delay what need not be synced; the one that is simulated does not."""
+    whole = ReadyQueue.open
+
+    def lazy(self: ReadyQueue) -> Ready:
+        ready = whole(self)
+        if ready.entries if what == "entries" else not ready.snapshot.is_empty():
+            ready.must_sync = False
+        return ready
+
+    async def scenario(cluster: SimulatedCluster[Tally]) -> None:
+        await cluster.start(1)
+        leader = await cluster.leader()
+        await leader.raft.propose(b"x")
+        await leader.raft.purge_log(await leader.raft.make_snapshot())
+        await cluster.join()
+        await cluster.converge(5)
+
+    simulate(scenario, machine=PlainTally, seed=1)
+    monkeypatch.setattr(ReadyQueue, "open", lazy)
+    with pytest.raises(InvariantViolation, match="SyncsItsLog"):
+        simulate(scenario, machine=PlainTally, seed=1)

@@ -11,6 +11,7 @@ from raftify.testing.invariants.commits_in_own_term import CommitsInOwnTerm
 from raftify.testing.invariants.committed_never_changes import CommittedNeverChanges
 from raftify.testing.invariants.configuration_follows_log import ConfigurationFollowsLog
 from raftify.testing.invariants.configurations_overlap import ConfigurationsOverlap
+from raftify.testing.invariants.counts_what_was_acknowledged import CountsWhatWasAcknowledged
 from raftify.testing.invariants.cut_only_at_conflict import CutOnlyAtConflict
 from raftify.testing.invariants.deterministic_results import DeterministicResults
 from raftify.testing.invariants.durable_on_quorum import DurableOnQuorum
@@ -28,11 +29,13 @@ from raftify.testing.invariants.one_change_at_a_time import OneChangeAtATime
 from raftify.testing.invariants.one_vote_a_term import OneVoteATerm
 from raftify.testing.invariants.only_members_lead import OnlyMembersLead
 from raftify.testing.invariants.order_of_indexes import OrderOfIndexes
+from raftify.testing.invariants.reads_are_confirmed import ReadsAreConfirmed
 from raftify.testing.invariants.refuses_with_reason import RefusesWithReason
 from raftify.testing.invariants.state_machine_safety import StateMachineSafety
 from raftify.testing.invariants.sync_before_apply import SyncBeforeApply
 from raftify.testing.invariants.sync_before_send import SyncBeforeSend
 from raftify.testing.invariants.together import ALL, Invariants
+from raftify.testing.invariants.votes_for_up_to_date import VotesForUpToDate
 
 __all__ = [
     "ALL",
@@ -43,6 +46,7 @@ __all__ = [
     "CommittedNeverChanges",
     "ConfigurationFollowsLog",
     "ConfigurationsOverlap",
+    "CountsWhatWasAcknowledged",
     "CutOnlyAtConflict",
     "DeterministicResults",
     "DurableOnQuorum",
@@ -63,8 +67,10 @@ __all__ = [
     "OneVoteATerm",
     "OnlyMembersLead",
     "OrderOfIndexes",
+    "ReadsAreConfirmed",
     "RefusesWithReason",
     "StateMachineSafety",
     "SyncBeforeApply",
     "SyncBeforeSend",
+    "VotesForUpToDate",
 ]

@@ -106,7 +106,10 @@ class Observer:
         """
 
     def on_receive(self, node: NodeView, message: Message) -> None:
-        """The core of `node` takes `message` in; it has not yet. `on_step` follows."""
+        """The core of `node` takes `message` in; it has not yet. `on_step` follows.
+
+        A read that is asked of the core is a READ_INDEX from node 0.
+        """
 
     def on_send(self, node: NodeView, message: Message) -> None:
         """`message` leaves `node` now; the network has not touched it yet."""

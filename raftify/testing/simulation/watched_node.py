@@ -10,11 +10,14 @@ from typing import Any, Protocol
 from raftify.core.config import RaftConfig
 from raftify.core.raft_core import RaftCore
 from raftify.core.raw_node import RawNode
-from raftify.core.types import Entry, Message, Snapshot
+from raftify.core.ready import Ready
+from raftify.core.types import Entry, Message, MessageType, Snapshot
 from raftify.node.core_storage import CoreStorage
 from raftify.node.feedback import Feedback
 from raftify.node.raft_node import RaftNode
 from raftify.state_machine import Machine_co
+from raftify.testing.simulation.loop import SimulatedLoop
+from raftify.testing.simulation.observer import InvariantViolation
 
 
 class Owner(Protocol):
@@ -43,7 +46,8 @@ class WatchedFeedback(Feedback):
 
 
 class WatchedRaw(RawNode):
-    """Tells the node's owner of each message: a turn takes many of them."""
+    """Tells the node's owner of each message: a turn takes many of them. A read that is asked here
+    is one, too, and its answer is shown before it is handed out."""
 
     def __init__(
         self, owner: Owner, config: RaftConfig, storage: CoreStorage, random: Random
@@ -55,6 +59,24 @@ class WatchedRaw(RawNode):
         self._owner.watch_receive(message)
         super().step(message)
         self._owner.watch_step()
+
+    def read_index(self, request_ctx: bytes) -> None:
+        asked = Message(MessageType.READ_INDEX, to=self.raft.id, entries=[Entry(data=request_ctx)])
+        self._owner.watch_receive(asked)
+        super().read_index(request_ctx)
+        self._owner.watch_step()
+
+    def ready(self) -> Ready:
+        if self.raft.read_states:
+            self._owner.watch_step()
+        ready = super().ready()
+        # The stores that there are sync whatever they write; one of a user's own need not.
+        if (ready.entries or not ready.snapshot.is_empty()) and not ready.must_sync:
+            what = f"node {self.raft.id} hands out entries or a snapshot that need no sync"
+            loop = asyncio.get_running_loop()
+            assert isinstance(loop, SimulatedLoop)
+            loop.fail(InvariantViolation("SyncsItsLog", "Ready, point 2", what))
+        return ready
 
 
 class WatchedNode(RaftNode[Machine_co]):
