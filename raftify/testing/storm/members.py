@@ -14,6 +14,7 @@ from raftify.errors import RaftifyError, Rejected
 from raftify.peers import ClusterJoinTicket, InitialRole, Membership, Peer, Peers
 from raftify.testing.simulation.node import SimulatedNode
 from raftify.testing.storm import partings, replacing
+from raftify.testing.storm.impatience import again_while_pending, perhaps_a_slow_leader
 from raftify.testing.storm.scene import NotPossible, Scene, name_of, patient
 
 #: A cluster grows to no more voters than so many, and has no more machines than so many.
@@ -229,8 +230,13 @@ class Operator:
 
     async def _two_at_once(self) -> None:
         """Ask for two changes at the same time: one has to wait, or is refused."""
-        changes = self.random.sample([self._grow, self._promote, self._demote, self._shrink], 2)
-        answers = await asyncio.gather(*(one() for one in changes), return_exceptions=True)
+        kinds = [self._grow, self._demote, self._shrink]
+        if self._membership().conf_state.learners:
+            kinds.append(self._promote)
+        changes = self.random.sample(kinds, 2)
+        with perhaps_a_slow_leader(self.scene, self.random):
+            asking = (again_while_pending(self.scene, one) for one in changes)
+            answers = await asyncio.gather(*asking, return_exceptions=True)
         errors = [answer for answer in answers if isinstance(answer, BaseException)]
         for error in errors:
             if isinstance(error, NotPossible) or not isinstance(error, RaftifyError):
@@ -373,6 +379,10 @@ class Operator:
     async def _tidy(self) -> bool:
         scene, leader = self.scene, await self.scene.cluster.leader()
         conf_state = leader.runtime.state.membership.conf_state
+        if conf_state.auto_leave:
+            # Whoever leads leaves it by itself.
+            await asyncio.sleep(0.5)
+            return False
         if conf_state.voters_outgoing:
             await leader.raft.leave_joint(timeout=_SECONDS)
             return False
