@@ -43,6 +43,7 @@ from raftify.testing.invariants import (
     DurableOnQuorum,
     ElectedByMajorities,
     ElectionSafety,
+    HandsOutWhatIsDurable,
     Invariant,
     Invariants,
     KeepsWhatItAcknowledged,
@@ -57,8 +58,10 @@ from raftify.testing.invariants import (
     OneVoteATerm,
     OnlyMembersLead,
     OrderOfIndexes,
+    PersistedIsDurable,
     ReadsAreConfirmed,
     RefusesWithReason,
+    RetainsWhatASnapshotHas,
     StateMachineSafety,
     SyncBeforeApply,
     SyncBeforeSend,
@@ -587,6 +590,68 @@ def forgotten_over_a_restart(invariant: Invariant) -> None:
     invariant.on_start(node.restart().follow(2))
 
 
+@right(RetainsWhatASnapshotHas)
+def a_snapshot_of_what_it_has_or_lacks(invariant: Invariant) -> None:
+    node = FakeNode(2).follow(2).append(at(2, 2), at(3, 2))
+    is_told(invariant, node, 2, 2)
+    invariant.on_step(node.commit(2).append(at(4, 2)))
+    is_told(invariant, node, 3, 3)
+    node.raft.raft_log.restore(snapshot(3, 3))
+    invariant.on_step(node)
+    is_told(invariant, node, 1, 1)
+    invariant.on_step(node)
+
+
+@wrong(RetainsWhatASnapshotHas, "had entries 2 to 3, and replaced them by a snapshot of .* up to 2")
+def a_snapshot_of_what_it_has_takes_its_place(invariant: Invariant) -> None:
+    node = FakeNode(2).follow(2).append(at(2, 2), at(3, 2))
+    is_told(invariant, node, 2, 2)
+    node.raft.raft_log.restore(snapshot(2, 2))
+    invariant.on_step(node)
+
+
+def is_told(invariant: Invariant, node: FakeNode, index: int, term: int) -> None:
+    kind, told = MessageType.SNAPSHOT, snapshot(index, term)
+    invariant.on_receive(node, Message(kind, from_=1, to=2, term=node.raft.term, snapshot=told))
+
+
+@right(PersistedIsDurable)
+def counted_once_it_is_written(invariant: Invariant) -> None:
+    node = FakeNode(2).follow(2).append(at(2, 2))
+    invariant.on_start(node)
+    log = node.raft.raft_log
+    log.persisted = 2
+    invariant.on_step(node.append(at(3, 2), durable=False))
+    # A snapshot on its way to the disk takes its place, and then counts.
+    log.restore(snapshot(5, 2))
+    invariant.on_step(node)
+    node.disk = FakeDisk(snapshot_index=5, before=(5, 2))
+    log.persisted = 5
+    invariant.on_step(node)
+
+
+@wrong(PersistedIsDurable, r"up to 2 \(term 2\), and its disk has term None there")
+def counted_before_it_is_written(invariant: Invariant) -> None:
+    node = FakeNode(2).follow(2).append(at(2, 2), durable=False)
+    node.raft.raft_log.persisted = 2
+    invariant.on_step(node)
+
+
+@wrong(PersistedIsDurable, r"up to 2 \(term 3\), and its disk has term 2 there")
+def counted_for_what_it_takes_the_place_of(invariant: Invariant) -> None:
+    node = FakeNode(2).follow(2).append(at(2, 2))
+    node.raft.raft_log.persisted = 2
+    invariant.on_step(node)
+    invariant.on_step(node.append(at(2, 3), durable=False))
+
+
+@wrong(PersistedIsDurable, "up to 3, and it ends at 2")
+def counted_though_it_was_cut_off(invariant: Invariant) -> None:
+    node = FakeNode(2).follow(2).append(at(2, 2), at(3, 2))
+    node.raft.raft_log.persisted = 3
+    invariant.on_step(node.append(at(2, 3)))
+
+
 @right(DurableOnQuorum)
 def two_disks_of_three(invariant: Invariant) -> None:
     leader, other, third = FakeNode(1).lead(2), FakeNode(2), FakeNode(3)
@@ -712,6 +777,36 @@ def applied_before_commit(invariant: Invariant) -> None:
 def applied_before_sync(invariant: Invariant) -> None:
     node = FakeNode(1).append(at(2, 2), durable=False).commit(2)
     invariant.on_apply(node, [at(2, 2)], [b""])
+
+
+@right(HandsOutWhatIsDurable)
+def a_follower_hands_out_what_it_has_written(invariant: Invariant) -> None:
+    node = FakeNode(1).follow(1).append(at(2, 1))
+    invariant.on_step(node.commit(2).hand_out(2))
+    invariant.on_step(node.append(at(3, 1), durable=False).commit(3))
+
+
+@right(HandsOutWhatIsDurable)
+def a_leader_hands_out_before_its_disk_is_done(invariant: Invariant) -> None:
+    node = FakeNode(1).lead(1).append(at(2, 1), at(3, 1), durable=False)
+    invariant.on_step(node.commit(2).hand_out(2))
+    # It removes itself by the next, and so steps down.
+    invariant.on_step(node.commit(3).hand_out(3).follow(1))
+    invariant.on_step(node)
+
+
+@wrong(HandsOutWhatIsDurable, "handed out entry 2 of term 2, and its disk has term None there")
+def one_that_led_hands_out_before_its_disk_is_done(invariant: Invariant) -> None:
+    node = FakeNode(1).lead(1)
+    invariant.on_step(node)
+    invariant.on_step(node.follow(2).append(at(2, 2), durable=False))
+    invariant.on_step(node.commit(2).hand_out(2))
+
+
+@wrong(HandsOutWhatIsDurable, "handed out entry 2 of term 2, and its disk has term 1 there")
+def one_hands_out_what_is_to_replace_what_its_disk_has(invariant: Invariant) -> None:
+    node = FakeNode(1).append(at(2, 1)).follow(2).append(at(2, 2), durable=False)
+    invariant.on_step(node.commit(2).hand_out(2))
 
 
 # -- what never goes back -------------------------------------------------------------------

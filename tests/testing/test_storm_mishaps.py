@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from random import Random
 
 from raftify.config import Config
@@ -11,7 +12,16 @@ from raftify.testing.invariants import Invariants, LogInvariant
 from raftify.testing.invariants.watch import Step
 from raftify.testing.simulation import SimulatedCluster, simulate
 from raftify.testing.simulation.observer import NodeView, Observer
-from raftify.testing.storm.mishaps import Mishap, half_dead, left_behind, outvoted, slow_return
+from raftify.testing.storm.mishaps import (
+    Mishap,
+    half_dead,
+    left_behind,
+    outvoted,
+    overtaken,
+    slow_return,
+    told_twice,
+)
+from raftify.testing.storm.scene import NotPossible
 from raftify.testing.storm.store import Store
 from tests.testing.scenes import scene_of
 
@@ -35,6 +45,32 @@ class Snapshots(Observer):
 
     def on_send(self, node: NodeView, message: Message) -> None:
         self.to[message.to] += message.msg_type is MessageType.SNAPSHOT
+
+
+class Arrivals(Observer):
+    """Counts what came at a moment at which it had to be taken with care."""
+
+    def __init__(self) -> None:
+        #: Entries of a leader that differ from others of the same heap, which are not written yet.
+        self.corrected_at_once = 0
+        #: Snapshots behind which there are entries that no leader has any more.
+        self.into_another_log = 0
+        #: Snapshots of what was committed there already.
+        self.late = 0
+
+    def on_receive(self, node: NodeView, message: Message) -> None:
+        core = node.raft
+        if core is None or message.term < core.term:
+            return
+        log, snapshot = core.raft_log, message.snapshot
+        if message.msg_type is MessageType.SNAPSHOT and snapshot is not None:
+            index, term = snapshot.metadata.index, snapshot.metadata.term
+            self.late += index <= log.committed
+            self.into_another_log += index <= log.last_index() and log.term(index) != term
+        elif message.msg_type is MessageType.APPEND and log.unstable.entries:
+            indexes = [entry.index for entry in message.entries if entry.index <= log.last_index()]
+            terms = [entry.term for entry in message.entries[: len(indexes)]]
+            self.corrected_at_once += [log.term(index) for index in indexes] != terms
 
 
 class Deposed(Observer):
@@ -109,3 +145,25 @@ def test_who_stays_with_an_outvoted_leader_follows_it_while_another_is_elected()
         assert live_through(outvoted, seed, deposed, size=5) == []
         followed.append(max(deposed.followed.values(), default=0))
     assert sum(count >= 3 for count in followed) >= 2
+
+
+def test_who_stays_behind_with_an_outvoted_leader_may_need_a_snapshot_in_place_of_its_log() -> None:
+    arrivals = Arrivals()
+    for seed in range(12):
+        with suppress(NotPossible):
+            assert live_through(outvoted, seed, arrivals, size=5) == []
+    assert arrivals.into_another_log >= 2
+
+
+def test_who_stood_still_is_overtaken_finds_the_words_of_both_leaders_in_one_heap() -> None:
+    arrivals = Arrivals()
+    for seed in range(12):
+        assert live_through(overtaken, seed, arrivals, size=5) == []
+    assert arrivals.corrected_at_once >= 3
+
+
+def test_a_snapshot_comes_again_when_its_node_has_gone_on() -> None:
+    arrivals = Arrivals()
+    for seed in range(12):
+        assert live_through(told_twice, seed, arrivals) == []
+    assert arrivals.late >= 4

@@ -33,7 +33,7 @@ class Changes:
         last = unstable.entries[-1] if unstable.entries else None
         now = (
             node.incarnation, core.term, core.vote, core.role, node.applied, log.applied,
-            log.committed, log.first_index(), log.last_index(), unstable.offset,
+            log.committed, log.persisted, log.first_index(), log.last_index(), unstable.offset,
             disk.first_index, disk.snapshot_index,
         )  # fmt: skip
         seen = self._seen.get(node.id)

@@ -22,6 +22,7 @@ from raftify.testing.invariants.deterministic_results import DeterministicResult
 from raftify.testing.invariants.durable_on_quorum import DurableOnQuorum
 from raftify.testing.invariants.elected_by_majorities import ElectedByMajorities
 from raftify.testing.invariants.election_safety import ElectionSafety
+from raftify.testing.invariants.hands_out_what_is_durable import HandsOutWhatIsDurable
 from raftify.testing.invariants.keeps_what_it_acknowledged import KeepsWhatItAcknowledged
 from raftify.testing.invariants.leader_append_only import LeaderAppendOnly
 from raftify.testing.invariants.leader_completeness import LeaderCompleteness
@@ -34,8 +35,10 @@ from raftify.testing.invariants.one_change_at_a_time import OneChangeAtATime
 from raftify.testing.invariants.one_vote_a_term import OneVoteATerm
 from raftify.testing.invariants.only_members_lead import OnlyMembersLead
 from raftify.testing.invariants.order_of_indexes import OrderOfIndexes
+from raftify.testing.invariants.persisted_is_durable import PersistedIsDurable
 from raftify.testing.invariants.reads_are_confirmed import ReadsAreConfirmed
 from raftify.testing.invariants.refuses_with_reason import RefusesWithReason
+from raftify.testing.invariants.retains_what_a_snapshot_has import RetainsWhatASnapshotHas
 from raftify.testing.invariants.state_machine_safety import StateMachineSafety
 from raftify.testing.invariants.sync_before_apply import SyncBeforeApply
 from raftify.testing.invariants.sync_before_send import SyncBeforeSend
@@ -51,6 +54,7 @@ ALL: Final[tuple[type[Invariant], ...]] = (
     AcknowledgesWhatMatches,
     CountsWhatWasAcknowledged,
     KeepsWhatItAcknowledged,
+    RetainsWhatASnapshotHas,
     CutOnlyAtConflict,
     LeaderCompleteness,
     CommittedNeverChanges,
@@ -66,6 +70,8 @@ ALL: Final[tuple[type[Invariant], ...]] = (
     MonotonicApplied,
     SyncBeforeSend,
     SyncBeforeApply,
+    PersistedIsDurable,
+    HandsOutWhatIsDurable,
     AdmitsWhatIsDurable,
     OrderOfIndexes,
     ConfigurationsOverlap,

@@ -18,7 +18,8 @@ class Conditions:
         delay: the least time under way, in seconds.
         jitter: the mean of what comes on top, exponentially distributed.
         loss: chance that a packet is lost.
-        duplicate: chance that a batch of messages arrives twice.
+        duplicate: chance that a batch of messages arrives twice, or a snapshot does, whose sender
+            did not hear of it.
         reorder: chance that a batch may be overtaken, or overtake.
         corrupt: chance that one bit of a packet is flipped.
         bytes_per_second: how much it carries; what comes faster waits, and is lost once too much

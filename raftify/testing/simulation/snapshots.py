@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -18,6 +19,7 @@ from raftify.transport.handshake import peer_metadata, read_handshake
 from raftify.transport.interface import PeerService
 from raftify.transport.snapshot_queue import SnapshotQueue
 from raftify.transport.snapshot_receiver import Arrival
+from raftify.transport.status import settle
 from raftify.wire import codec
 from raftify.wire import raft_service_pb2 as pb
 from raftify.wire.errors_codec import decode_error, encode_error
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 _CHUNK_BYTES: Final = 1 << 16
 _TAKEN: Final = b""
+#: Seconds until a snapshot comes again, on average, if it does.
+_REPEATED_AFTER: Final = 1.0
 
 
 class SnapshotCourier(SnapshotQueue):
@@ -37,6 +41,12 @@ class SnapshotCourier(SnapshotQueue):
         super().__init__(transport.random)
         self._transport = transport
         self._transfers = 0
+        self._repeating: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """End what is under way; nothing is reported any more."""
+        await super().close()
+        await settle(*self._repeating)
 
     def _report(self, peer_id: int, *, success: bool) -> None:
         self._transport.service.report_snapshot(peer_id, success=success)
@@ -45,12 +55,30 @@ class SnapshotCourier(SnapshotQueue):
         """Send one snapshot; return whether it arrived."""
         try:
             async with asyncio.timeout(self._transport.config.snapshot_timeout):
-                await self._transfer(peer_id, message)
+                port = await self._transfer(peer_id, message)
         except (RaftifyError, Broken, TimeoutError):
             return False
+        network = self._transport.network
+        conditions = network.link(self._transport.host.name, port.name).conditions
+        if conditions.duplicate and network.random.random() < conditions.duplicate:
+            network.count("duplicate")
+            pause = network.random.expovariate(1 / _REPEATED_AFTER)
+            task = asyncio.create_task(
+                self._repeat(peer_id, message, pause), name="repeat-snapshot"
+            )
+            self._repeating.add(task)
+            task.add_done_callback(self._repeating.discard)
         return True
 
-    async def _transfer(self, peer_id: int, message: Message) -> None:
+    async def _repeat(self, peer_id: int, message: Message, pause: float) -> None:
+        """Send a snapshot once more, as if its receipt had been lost."""
+        await asyncio.sleep(pause)
+        with suppress(RaftifyError, Broken, TimeoutError, KeyError):
+            async with asyncio.timeout(self._transport.config.snapshot_timeout):
+                await self._transfer(peer_id, message)
+
+    async def _transfer(self, peer_id: int, message: Message) -> Port:
+        """Send one snapshot; return where it arrived."""
         transport = self._transport
         assert message.snapshot is not None
         self._transfers += 1
@@ -70,6 +98,8 @@ class SnapshotCourier(SnapshotQueue):
         finally:
             if file is not None:
                 file.close()
+        assert transfer.port is not None
+        return transfer.port
 
     def _open(self, message: Message) -> BinaryIO | None:
         assert message.snapshot is not None
@@ -100,7 +130,7 @@ class _Transfer:
         self._metadata = peer_metadata(handshake)
         # Which process sends, and which of its snapshots this is.
         self._key = (id(transport.host), number)
-        self._port: Port | None = None
+        self.port: Port | None = None
 
     async def send(self, chunk: pb.SnapshotChunk | None) -> None:
         """Send `chunk`, or with None the end, and wait for its receipt."""
@@ -109,10 +139,10 @@ class _Transfer:
         network, host = transport.network, transport.host
 
         def serve(port: Port, data: bytes, reply: Callable[[bytes], None]) -> None:
-            if self._port is not None and self._port is not port:
+            if self.port is not None and self.port is not port:
                 reply(encode_error(TransportError("this node was restarted meanwhile")))
                 return
-            self._port = port
+            self.port = port
             corrupt = network.link(host.name, port.name).conditions.corrupt
             if data and corrupt and network.random.random() < corrupt:
                 network.count("corrupt")

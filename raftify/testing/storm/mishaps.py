@@ -113,7 +113,8 @@ async def left_behind(scene: Scene, random: Random) -> None:
 
 async def outvoted(scene: Scene, random: Random) -> None:
     """A leader stays with the smaller part of the voters and some learners. They go on following it
-    while the larger part elects another."""
+    while the larger part elects another. It may take orders that come to nothing, while its
+    successor goes so far that those need a snapshot who stayed behind."""
     leader = scene.the_leader()
     conf_state = leader.runtime.state.membership.conf_state
     voters = [i for i in conf_state.voters if i != leader.id]
@@ -123,9 +124,98 @@ async def outvoted(scene: Scene, random: Random) -> None:
     kept.update(i for i in conf_state.learners if random.random() < 0.5)
     names = {node.name: node.id in kept for node in scene.cluster.nodes.values()}
     ways = [(one, two) for one in names for two in names if names[one] != names[two]]
-    config = scene.cluster.config_of(leader)
-    timeout = config.tick_interval * config.raft_config.election_tick
-    await _cut(scene, ways, random.uniform(1.5, 5) * timeout)
+    apart = _cut(scene, ways, random.uniform(1.5, 5) * _timeout(scene, leader))
+    if random.random() < 0.5:
+        await apart
+        return
+    cut = asyncio.create_task(apart, name="apart")
+    try:
+        await _order(scene, random, leader)
+        await _discard(scene, random, await _successor(scene, leader, cut))
+    finally:
+        await cut
+
+
+async def overtaken(scene: Scene, random: Random) -> None:
+    """A node stands still while its leader is cut off from all others and goes on, until another is
+    elected: it finds the words of both in one heap, and what it wrote is done by then. Where so few
+    are left that they elect nobody, the leader itself stands still."""
+    leader = scene.the_leader()
+    others = [node for node in scene.running() if node is not leader and not node.paused]
+    if not others:
+        raise NotPossible("the leader is alone")
+    node = leader if len(others) < 3 else random.choice([leader, *others])
+    machine, incarnation = scene.machine(node), node.incarnation
+    rest = [other.name for other in others if other is not node]
+    # A leader that stands still is to hear of its successor, as soon as there is one.
+    ways = [(leader.name, other) for other in rest]
+    ways += [] if node is leader else [(other, leader.name) for other in rest]
+    node.disk_pace = random.choice([0.001, 0.05, 0.3])
+    machine.begin_oddity()
+    try:
+        if node is not leader and random.random() < 0.5:
+            node.pause()
+        await burst_at(scene, random, leader, 0.01)
+        seconds = random.uniform(2, 6) * _timeout(scene, leader)
+        cut = asyncio.create_task(_cut(scene, ways, seconds), name="cut")
+        await asyncio.sleep(0)
+        await _order(scene, random, leader)
+        if node.incarnation == incarnation and not node.paused:
+            # It may be writing, and hear of the end behind all else, or before.
+            await burst_at(scene, random, leader, 0.01)
+            await asyncio.sleep(random.uniform(0, node.disk_pace))
+            if node.incarnation == incarnation:
+                node.pause()
+            await asyncio.sleep(random.choice([0, node.disk_pace]))
+            if node is not leader:
+                await _order(scene, random, leader)
+        await cut
+    finally:
+        if node.incarnation == incarnation:
+            node.resume()
+        node.disk_pace = 0.001
+        machine.end_oddity(scene.now + 1)
+
+
+async def told_twice(scene: Scene, random: Random) -> None:
+    """A node that was away gets a snapshot, goes on, and gets it again: its receipt was lost."""
+    leader = scene.the_leader()
+    others = [node for node in scene.running() if node is not leader]
+    if not others:
+        raise NotPossible("the leader is alone")
+    node, network = random.choice(others), scene.cluster.network
+    ways = [(leader.name, node.name), (node.name, leader.name)]
+    away = asyncio.create_task(_cut(scene, ways, random.uniform(0.3, 1)), name="away")
+    try:
+        await _discard(scene, random, leader)
+    finally:
+        await away
+    network.set_link(leader.name, node.name, Conditions(duplicate=1.0))
+    try:
+        for _ in range(random.randint(2, 6)):
+            await asyncio.sleep(random.uniform(0, 0.5))
+            await burst_at(scene, random, leader, 0.05)
+            if random.random() < 0.5:
+                index = await node.raft.make_snapshot(timeout=_SECONDS)
+                await node.raft.purge_log(index, timeout=_SECONDS)
+    finally:
+        network.set_link(leader.name, node.name, Conditions())
+
+
+def _timeout(scene: Scene, node: SimulatedNode) -> float:
+    """Return the election timeout of `node` in seconds, at least."""
+    config = scene.cluster.config_of(node)
+    return config.tick_interval * config.raft_config.election_tick
+
+
+async def _successor(scene: Scene, old: SimulatedNode, while_: asyncio.Task[None]) -> SimulatedNode:
+    """Return who leads instead of `old`, once somebody does."""
+    while not while_.done():
+        leader = scene.a_leader()
+        if leader is not None and leader is not old:
+            return leader
+        await asyncio.sleep(0.05)
+    raise NotPossible("nobody was elected in time")
 
 
 async def _discard(scene: Scene, random: Random, leader: SimulatedNode) -> None:
@@ -172,4 +262,4 @@ async def _order(scene: Scene, random: Random, node: SimulatedNode) -> None:
 
 
 #: All there are; a storm has some of them.
-ALL: tuple[Mishap, ...] = (half_dead, slow_return, left_behind, outvoted)
+ALL: tuple[Mishap, ...] = (half_dead, slow_return, left_behind, outvoted, overtaken, told_twice)
