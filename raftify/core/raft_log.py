@@ -171,9 +171,15 @@ class RaftLog:
         # off may have left a tail of many thousands. What lies before the log is of term 0.
         first = min(self.first_index() - 1, index)
         try:
-            index = first + bisect_right(range(first, index + 1), term, key=self.term) - 1
-            return index, self.term(index)
-        except (Compacted, Unavailable):
+            found = first + bisect_right(range(first, index + 1), term, key=self.term) - 1
+            return found, self.term(found)
+        except Compacted:
+            # Storage may discard the beginning at any time, from a thread of its own: what is left
+            # is searched again. It ends: the log only ever begins later.
+            if first < min(self.first_index() - 1, index):
+                return self.find_conflict_by_term(index, term)
+            return index, None
+        except Unavailable:
             return index, None
 
     def append(self, entries: list[Entry]) -> int:
