@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from examples.children import Child, ChildFailed, Children
+from tests.chaos.exits import NOT_JOINED
 from tests.chaos.network import Network
 from tests.chaos.volumes import Directory
 
@@ -104,15 +105,37 @@ class Cluster:
             ChildFailed: it ended instead.
         """
         child = await self._spawn(machine, settings)
+        await self._member(machine, child)
+
+    async def try_to_join(self, machine: Machine) -> bool:
+        """Start a node that is to join; say whether it became a member.
+
+        Raises:
+            NotSettled: it ended for another reason than that whom it asked could not do it.
+        """
+        child = await self._spawn(machine, {})
+        try:
+            await self._member(machine, child)
+        except ChildFailed:
+            await self._judge(machine, child, NOT_JOINED)
+            return False
+        return True
+
+    async def _member(self, machine: Machine, child: Child) -> None:
         state = await child.call("state", timeout=SETTLE_SECONDS)
         # From here on clients may ask it.
         machine.child, machine.node_id = child, state["node_id"]
 
     async def start_in_vain(self, machine: Machine, seconds: float) -> None:
-        """Start the node, and kill -9 it after `seconds`, however far it has come."""
+        """Start the node, and kill -9 it after `seconds`, however far it has come.
+
+        Raises:
+            NotSettled: it had ended before, by itself.
+        """
         child = await self._spawn(machine, {})
         await asyncio.sleep(seconds)
         await child.kill()
+        await self._judge(machine, child, -signal.SIGKILL)
 
     async def _spawn(self, machine: Machine, settings: dict[str, Any]) -> Child:
         arguments = [

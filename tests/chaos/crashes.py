@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from examples.children import ChildFailed
 from tests.chaos.cluster import Machine, NotSettled
 from tests.chaos.partitions import partition
 from tests.chaos.scene import ELECTION_SECONDS, LONG, Scene
@@ -96,11 +95,8 @@ async def _restart(scene: Scene, victim: Machine) -> None:
 async def _start_until_joined(scene: Scene, machine: Machine) -> None:
     """Start a node that joins, again where the one that it asked was killed."""
     for _ in range(JOIN_ATTEMPTS):
-        try:
-            await scene.cluster.start(machine)
-        except ChildFailed:
-            continue
-        return
+        if await scene.cluster.try_to_join(machine):
+            return
     raise NotSettled(f"{machine.name} did not become a member in {JOIN_ATTEMPTS} attempts")
 
 

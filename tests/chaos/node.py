@@ -23,13 +23,15 @@ from examples.children import Handler, serve_commands
 from examples.joining import node_id_for, request_ticket
 from raftify import Config, Raft, new_event_loop
 from raftify.core.config import RaftConfig
+from raftify.errors import RaftifyError
 from raftify.storage.lmdb_storage import LmdbStorage
-from tests.chaos.exits import exit_code
+from tests.chaos.exits import NotJoined, exit_code
 from tests.chaos.machine import Registers
 from tests.chaos.on_machine import RoutedTransport, StallingStorage
 
 logger = logging.getLogger("node")
-JOIN_SECONDS = 60.0
+#: For an id, and as long again to be added. Both end before the parent gives up (SETTLE_SECONDS).
+JOIN_SECONDS = 25.0
 
 
 def make_config(settings: dict[str, Any]) -> Config:
@@ -118,7 +120,10 @@ async def run(arguments: argparse.Namespace) -> None:
     address, peer = arguments.raft_addr, arguments.peer_addr
     routes = json.loads(arguments.routes)
     way = routes.get(peer, peer)
-    ticket = await request_ticket(storage, address, way, config, timeout=JOIN_SECONDS)
+    try:
+        ticket = await request_ticket(storage, address, way, config, timeout=JOIN_SECONDS)
+    except RaftifyError as error:
+        raise NotJoined("no ticket") from error
     node_id = node_id_for(storage, ticket)
     transport = RoutedTransport(address, config, logger, routes)
     raft = Raft.bootstrap(
@@ -126,7 +131,10 @@ async def run(arguments: argparse.Namespace) -> None:
     )
     running = asyncio.create_task(raft.run())
     if ticket is not None:
-        await raft.join_cluster([ticket], timeout=JOIN_SECONDS)
+        try:
+            await raft.join_cluster([ticket], timeout=JOIN_SECONDS)
+        except RaftifyError as error:
+            raise NotJoined("not added") from error
     serving = asyncio.create_task(serve_commands(Commands(raft, storage, transport).table()))
     await asyncio.wait({running, serving}, return_when=asyncio.FIRST_COMPLETED)
     storage.flowing.set()

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import random
 import signal
+from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
-from examples.children import EXIT_ORPHANED, Child, Children
+from examples.children import EXIT_ORPHANED, Child, ChildFailed, Children
 from raftify.errors import (
     DeadlineExceeded,
     InvariantViolation,
+    JoinRejected,
     NodeRemoved,
+    PeerUnreachable,
     StateMachineError,
     StorageDamaged,
     StorageFull,
 )
 from tests.chaos.cluster import Cluster, Machine, NotSettled
-from tests.chaos.exits import BROKEN, DISK_FAILED, exit_code
+from tests.chaos.exits import BROKEN, DISK_FAILED, NOT_JOINED, NotJoined, exit_code
 from tests.chaos.proxy import ProxyNetwork
 from tests.chaos.scene import Scene
 from tests.chaos.volumes import Directory
@@ -36,7 +39,26 @@ def test_a_node_whose_disk_failed_or_that_was_removed_says_so(error: Exception) 
 )
 def test_any_other_end_is_told_from_it(error: Exception) -> None:
     assert exit_code(error) == BROKEN
-    assert BROKEN not in (0, DISK_FAILED, EXIT_ORPHANED)
+    assert BROKEN not in (0, DISK_FAILED, EXIT_ORPHANED, NOT_JOINED)
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        (PeerUnreachable(), NOT_JOINED),
+        (DeadlineExceeded(), NOT_JOINED),
+        (JoinRejected(), NOT_JOINED),
+        (InvariantViolation(), BROKEN),
+        (StorageDamaged(), BROKEN),
+        (KeyError("a bug"), BROKEN),
+    ],
+)
+def test_who_could_not_join_says_so_only_for_reasons_of_the_others(
+    reason: Exception, code: int
+) -> None:
+    error = NotJoined("not added")
+    error.__cause__ = reason
+    assert exit_code(error) == code
 
 
 class Ended:
@@ -50,6 +72,9 @@ class Ended:
 
     async def gone(self) -> None:
         pass
+
+    async def call(self, command: str, *_arguments: object, timeout: float = 0) -> Any:
+        raise ChildFailed("ChildGone", "has ended", rejected=False, outcome_unknown=True)
 
     async def kill(self) -> None:
         pass
@@ -98,3 +123,30 @@ async def test_a_node_that_had_ended_before_it_was_killed_is_noticed(
     scene, machine = scene_with(-signal.SIGKILL, tmp_path)
     await scene.cluster.kill(machine)
     assert machine.child is None
+
+
+class Spawned(Children):
+    """Whoever is spawned has ended with `code`."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__()
+        self._code = code
+
+    async def spawn(
+        self, module: str, *arguments: str, log: Path, under: Sequence[str] = ()
+    ) -> Child:
+        return cast("Child", Ended(self._code))
+
+
+@pytest.mark.parametrize("code", [0, DISK_FAILED, BROKEN, EXIT_ORPHANED, -signal.SIGSEGV])
+async def test_a_joiner_may_end_by_itself_only_because_it_could_not_join(
+    code: int, tmp_path: Path
+) -> None:
+    scene, machine = scene_with(code, tmp_path)
+    scene.cluster.children = Spawned(code)
+    with pytest.raises(NotSettled, match=f"m1 ended with {code} instead of {NOT_JOINED}"):
+        await scene.cluster.try_to_join(machine)
+    with pytest.raises(NotSettled, match=f"m1 ended with {code} instead of -9"):
+        await scene.cluster.start_in_vain(machine, 0)
+    scene.cluster.children = Spawned(NOT_JOINED)
+    assert not await scene.cluster.try_to_join(machine)
