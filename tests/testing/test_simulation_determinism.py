@@ -133,3 +133,38 @@ def test_every_kind_of_event_that_has_content_tells_it_apart() -> None:
     pairs = list(zip(events(b"x"), events(b"y"), strict=True))
     assert {type(one) for one, other in pairs if one != other} == {Applied, Kept, Sent}
     assert all(type(one) is type(other) and one.time == other.time for one, other in pairs)
+
+
+def test_what_a_node_says_of_itself_is_the_same_in_each_run() -> None:
+    """The place of the state machine in memory was in it."""
+    kept: list[Blind] = []
+
+    def machine() -> Blind:
+        kept.append(Blind())  # so that the next one is at another place
+        return kept[-1]
+
+    async def scenario(cluster: SimulatedCluster[Blind]) -> None:
+        await cluster.start(1)
+        async with cluster.client() as client:
+            await client.debug_node()
+
+    first, again = (simulate(scenario, machine=machine).trace.digest() for _ in range(2))
+    assert first == again
+
+
+def test_a_storm_is_the_same_in_another_process() -> None:
+    """Seed 1 asks nodes for their state (`debug_node`)."""
+    command = [sys.executable, "-m", "raftify.testing.storm", "--seed", "1"]
+    runs = [
+        subprocess.run(
+            command,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        ).stdout
+        for hash_seed in ("1", "2")
+    ]
+    digests = {line for run in runs for line in run.splitlines() if line.startswith("digest")}
+    assert len(digests) == 1

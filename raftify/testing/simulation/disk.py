@@ -154,6 +154,11 @@ class SimulatedDisk:
 
         self._hold.crash_after(operations, crash)
 
+    @property
+    def crash_is_set(self) -> bool:
+        """Whether `crash_after` is still to come."""
+        return self._hold is not None and self._hold.crash_is_set
+
     # -- what a disk may do -----------------------------------------------------------------
 
     @property

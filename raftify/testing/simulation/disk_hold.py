@@ -45,6 +45,10 @@ class Hold:
         self._operations_left = operations
         self._crash = crash
 
+    @property
+    def crash_is_set(self) -> bool:
+        return self._operations_left >= 0
+
     def check_alive(self) -> None:
         if not self.alive:
             raise ProcessIsDead("this came from a process that crashed: open the disk again")

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
 from raftify.config import Config
 from raftify.core.types import Entry, Message, Snapshot
@@ -26,7 +26,7 @@ from raftify.testing.simulation.trace import Kept, fingerprint
 from raftify.testing.simulation.transport import SimulatedTransport
 from raftify.testing.simulation.view import Door, View
 from raftify.testing.simulation.watched_node import WatchedNode
-from raftify.testing.simulation.worker import Pace, SimulatedWorker
+from raftify.testing.simulation.worker import Pace, SimulatedWorker, draw_pace, draw_reads
 
 if TYPE_CHECKING:
     from raftify.testing.simulation.cluster import SimulatedCluster
@@ -35,6 +35,8 @@ T = TypeVar("T")
 
 #: How an end by a crash and by `stop` are called.
 CRASH, STOP = "crash", "stop"
+#: Among the workers, in the order of `Workers`.
+_STORAGE: Final = 0
 
 
 class SimulatedNode(Generic[Machine_co]):
@@ -174,8 +176,12 @@ class SimulatedNode(Generic[Machine_co]):
         )
         self.machine = cluster.make_machine()
         paces = [lambda: self.disk_pace, lambda: self.apply_pace, lambda: self.disk_pace]
-        self._paces = [Pace(_drawn(random, pace)) for pace in paces]
-        self._workers = [SimulatedWorker(cluster.loop, process, pace) for pace in self._paces]
+        self._paces = [Pace(draw_pace(random, pace)) for pace in paces]
+        reads = draw_reads(Random(random.getrandbits(64)))
+        self._workers = [
+            SimulatedWorker(cluster.loop, process, self._paces[_STORAGE], reads),
+            *(SimulatedWorker(cluster.loop, process, pace) for pace in self._paces[1:]),
+        ]
         transport = SimulatedTransport(
             cluster.network, self._host, self.address, config, random, self._watch_send
         )
@@ -368,6 +374,11 @@ class SimulatedNode(Generic[Machine_co]):
     def _watch_send(self, message: Message) -> None:
         self.cluster.watch_send(self, message)
 
+    def before_read(self) -> None:
+        # The rest of the step would go on in a process that is dead.
+        if not self.storage.crash_is_set:
+            self._workers[_STORAGE].before_read()
+
     def watch_receive(self, message: Message) -> None:
         self.cluster.watch_receive(self, message)
 
@@ -387,14 +398,3 @@ class SimulatedNode(Generic[Machine_co]):
     def watch_restore(self, snapshot: Snapshot) -> None:
         self.view.applied = snapshot.metadata.index
         self.cluster.watch_restore(self, snapshot)
-
-
-def _drawn(random: Random, mean: Callable[[], float]) -> Callable[[], tuple[float, float]]:
-    """Return a pace: about `mean()` seconds, a part of them before the effect."""
-
-    def draw() -> tuple[float, float]:
-        seconds = random.uniform(0.5, 1.5) * mean()
-        before = random.random() * seconds
-        return before, seconds - before
-
-    return draw

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, Protocol
 
@@ -11,7 +11,7 @@ from raftify.core.config import RaftConfig
 from raftify.core.raft_core import RaftCore
 from raftify.core.raw_node import RawNode
 from raftify.core.ready import Ready
-from raftify.core.types import Entry, Message, MessageType, Snapshot
+from raftify.core.types import Entry, Message, MessageType, RaftState, Snapshot
 from raftify.node.core_storage import CoreStorage
 from raftify.node.feedback import Feedback
 from raftify.node.raft_node import RaftNode
@@ -23,6 +23,7 @@ from raftify.testing.simulation.observer import InvariantViolation
 class Owner(Protocol):
     """Who is told."""
 
+    def before_read(self) -> None: ...
     def watch_receive(self, message: Message) -> None: ...
     def watch_step(self) -> None: ...
     def watch_apply(self, entries: Sequence[Entry], results: Sequence[bytes]) -> None: ...
@@ -45,6 +46,40 @@ class WatchedFeedback(Feedback):
         super().on_restored(snapshot)
 
 
+class InterruptedStorage:
+    """The core's storage, read while a thread writes: what it writes may come between any two reads
+    of one step. Reads of those who watch see what there is, and move nothing."""
+
+    def __init__(self, storage: CoreStorage, before_read: Callable[[], None]) -> None:
+        self._storage = storage
+        self._before_read = before_read
+        #: Whether the core is at work.
+        self.in_step = False
+
+    def initial_state(self) -> RaftState:
+        return self._storage.initial_state()
+
+    def entries(self, low: int, high: int, max_size_bytes: int | None = None) -> list[Entry]:
+        return self._now().entries(low, high, max_size_bytes)
+
+    def term(self, index: int) -> int:
+        return self._now().term(index)
+
+    def first_index(self) -> int:
+        return self._now().first_index()
+
+    def last_index(self) -> int:
+        return self._now().last_index()
+
+    def snapshot(self, request_index: int, to: int) -> Snapshot:
+        return self._now().snapshot(request_index, to)
+
+    def _now(self) -> CoreStorage:
+        if self.in_step:
+            self._before_read()
+        return self._storage
+
+
 class WatchedRaw(RawNode):
     """Tells the node's owner of each message: a turn takes many of them. A read that is asked here
     is one, too, and its answer is shown before it is handed out."""
@@ -53,11 +88,16 @@ class WatchedRaw(RawNode):
         self, owner: Owner, config: RaftConfig, storage: CoreStorage, random: Random
     ) -> None:
         self._owner = owner
-        super().__init__(config, storage, random=random)
+        self._storage = InterruptedStorage(storage, owner.before_read)
+        super().__init__(config, self._storage, random=random)
 
     def step(self, message: Message) -> None:
         self._owner.watch_receive(message)
-        super().step(message)
+        self._storage.in_step = True
+        try:
+            super().step(message)
+        finally:
+            self._storage.in_step = False
         self._owner.watch_step()
 
     def read_index(self, request_ctx: bytes) -> None:
