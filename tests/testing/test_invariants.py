@@ -1419,6 +1419,24 @@ def a_read_that_nobody_needs_to_confirm(invariant: Invariant) -> None:
     alone.answer()
 
 
+@right(ReadsAreConfirmed)
+def a_read_by_a_lease_that_ends_in_the_same_step(invariant: Invariant) -> None:
+    """Storm 213: a commit released the read, and then let the leader hand over."""
+    reader = Reader(invariant, read_only_option=ReadOnlyOption.LEASE_BASED, check_quorum=True)
+    reader.ask()
+    reader.node.raft.read_only.end_lease()
+    reader.answer()
+
+
+@wrong(ReadsAreConfirmed, r"only \[\] answered")
+def a_read_by_a_lease_that_ended_a_step_before(invariant: Invariant) -> None:
+    reader = Reader(invariant, read_only_option=ReadOnlyOption.LEASE_BASED, check_quorum=True)
+    reader.ask()
+    reader.node.raft.read_only.end_lease()
+    reader.invariant.on_receive(reader.node, Message(MessageType.APPEND_RESPONSE, from_=2, term=3))
+    reader.answer()
+
+
 @wrong(ReadsAreConfirmed, r"of what left after the read was asked only \[2\] answered")
 def a_read_that_one_other_of_five_confirms(invariant: Invariant) -> None:
     reader = Reader(invariant)

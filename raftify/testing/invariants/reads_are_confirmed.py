@@ -19,13 +19,15 @@ class _Reign:
 
     `asked` are the reads without an answer: when each was asked, and what its leader knew then to
     be committed. `sent` says when the heartbeats of a round left first, and `heard` of each node
-    the latest such moment of a round that it answered.
+    the latest such moment of a round that it answered. `has_lease` is how it was before the step
+    that is judged: one that hands over ends its lease behind what it answered in the same step.
     """
 
     name: tuple[int, int]
     asked: dict[bytes, tuple[int, int]] = field(default_factory=dict)
     sent: dict[bytes, int] = field(default_factory=dict)
     heard: dict[int, int] = field(default_factory=dict)
+    has_lease: bool = False
 
 
 class ReadsAreConfirmed(Invariant):
@@ -48,16 +50,17 @@ class ReadsAreConfirmed(Invariant):
         core, kind = node.raft, message.msg_type
         if core is None:
             return
+        reign = self._reign(node, core)
+        reign.has_lease = core.read_only.option is ReadOnlyOption.LEASE_BASED
         if kind is MessageType.HEARTBEAT_RESPONSE:
             # One of an older term is no answer to this leader.
             if message.context and message.term == core.term:
-                reign = self._reign(node, core)
                 left = reign.sent.get(message.context, 0)
                 reign.heard[message.from_] = max(reign.heard.get(message.from_, 0), left)
         elif kind is MessageType.READ_INDEX and message.from_ == INVALID_ID:
             self._moment += 1
             asked = (self._moment, core.raft_log.committed)
-            self._reign(node, core).asked[message.entries[0].data] = asked
+            reign.asked[message.entries[0].data] = asked
 
     def on_send(self, node: NodeView, message: Message) -> None:
         """Note when a round of heartbeats begins."""
@@ -94,10 +97,9 @@ class ReadsAreConfirmed(Invariant):
                 f"node {node.id} answers a read with {state.index} in term {core.term}, and knew "
                 f"{committed} to be committed when it was asked"
             )
-        if core.read_only.option is ReadOnlyOption.LEASE_BASED:
+        if reign.has_lease:
             return
-        heard = self._reign(node, core).heard
-        confirmed = {i for i, left in heard.items() if left > moment}
+        confirmed = {i for i, left in reign.heard.items() if left > moment}
         if not decides(core.tracker.conf, {node.id, *confirmed}):
             self.fail(
                 f"node {node.id} answers a read in term {core.term}, and of what left after the "
