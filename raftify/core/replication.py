@@ -47,10 +47,12 @@ def maybe_send_append(core: RaftCore, to: int, progress: Progress, *, allow_empt
         return _send_snapshot(core, to, progress)
     log = core.raft_log
     try:
+        # First the term: where storage discards its beginning meanwhile the entries are gone then,
+        # and not just the term before them, which would read 0.
+        term = log.term(progress.next_idx - 1)
         entries = log.entries(progress.next_idx, core.max_msg_size)
         if not entries and not allow_empty:
             return False
-        term = log.term(progress.next_idx - 1)
     except LogTemporarilyUnavailable:
         core.fetching[to] = core.fetching.get(to, False) or not allow_empty
         return False

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
 from raftify.core.raw_node import RawNode
-from raftify.core.types import EntryType
-from raftify.errors import RaftifyError
+from raftify.core.types import Entry, EntryType
+from raftify.errors import Compacted, RaftifyError, Unavailable
 from raftify.node.core_task import CoreTask
 from raftify.node.inbox import Inbox
 from raftify.node.local_state import LocalState
@@ -19,6 +20,8 @@ from raftify.storage.base import StableStorage
 #: How many entries at the end of the log are shown, and up to how many bytes of each.
 LAST_ENTRIES: Final = 5
 _SHOWN_BYTES: Final = 4096
+#: How often the end of the log is looked for while it moves.
+_LOOKS: Final = 3
 
 
 def describe_node(
@@ -124,14 +127,22 @@ def describe_membership(membership: Membership) -> dict[str, object]:
     }
 
 
+def _end_of(storage: StableStorage) -> list[Entry]:
+    for _ in range(_LOOKS):
+        end = storage.last_index() + 1
+        # The log may be cut at either end between two reads, by the thread that writes it.
+        with contextlib.suppress(Compacted, Unavailable):
+            return storage.entries(max(storage.first_index(), end - LAST_ENTRIES), end)
+    return []
+
+
 def _last_entries(storage: StableStorage) -> list[dict[str, object]]:
     """Return the last entries that are on the disk; none if they cannot be read.
 
     The bytes of one that is too large to be shown are left out.
     """
-    end = storage.last_index() + 1
     try:
-        entries = storage.entries(max(storage.first_index(), end - LAST_ENTRIES), end)
+        entries = _end_of(storage)
     except RaftifyError:
         return []  # a report tells what can be told, also of a broken disk
     shown: list[dict[str, object]] = []

@@ -8,7 +8,7 @@ from raftify.core.memory_storage import MemoryStorage
 from raftify.core.raft_log import RaftLog
 from raftify.core.types import ConfState, HardState, Message, MessageType
 from raftify.errors import Compacted
-from tests.core.network import entries, lone, take
+from tests.core.network import entries, lead, lone, take
 
 #: By index, from 1 on: each term for eight entries, and a tail that a leader left alone.
 TERMS = (*[2] * 8, *[3] * 8, *[4] * 8, *[5] * 8)
@@ -74,7 +74,30 @@ def test_a_follower_refuses_what_does_not_match_while_its_log_is_compacted(
         Message(MessageType.APPEND, from_=2, to=1, term=6, index=32, log_term=6, commit=COMMITTED)
     )
     [answer] = take(follower)
+    assert after > 6 or not storage.armed
     assert (answer.reject, answer.reject_hint, answer.log_term) == (True, 32, 5)
+
+
+@pytest.mark.parametrize("until", [9, 17, COMMITTED, COMMITTED + 1])
+@pytest.mark.parametrize("after", range(2 * READS))
+def test_a_leader_sends_what_it_has_or_a_snapshot_while_its_log_is_compacted(
+    after: int, until: int
+) -> None:
+    """It sent entries behind a term of 0, which is nobody's."""
+    storage = Compacting(after, until)
+    leader = lone(storage, applied=COMMITTED)
+    lead(leader)
+    take(leader)
+    storage.armed = True
+    refusal = Message(MessageType.APPEND_RESPONSE, from_=2, to=1, term=6, index=32, reject=True)
+    refusal.reject_hint, refusal.log_term = 10, 3
+    leader.step(refusal)
+    [sent] = take(leader)
+    if sent.msg_type is MessageType.APPEND:
+        assert (sent.index, sent.log_term) == (10, 3)
+        assert sent.entries[0].index == sent.index + 1
+    else:
+        assert sent.msg_type is MessageType.SNAPSHOT
 
 
 class Contradicting(MemoryStorage):
