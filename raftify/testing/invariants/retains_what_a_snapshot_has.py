@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raftify.core.types import Message, MessageType
+from raftify.core.types import Message, MessageType, Snapshot
 from raftify.errors import StorageError
 from raftify.testing.invariants.base import Invariant
 from raftify.testing.simulation.observer import NodeView
@@ -20,8 +20,9 @@ class RetainsWhatASnapshotHas(Invariant):
     judges_changes_alone = True
 
     def __init__(self) -> None:
-        #: Where the log of a node began and ended that is just being sent a snapshot of it.
-        self._before: dict[int, tuple[int, int, int]] = {}
+        #: Of a node that is just being sent a snapshot of what it has: the snapshot's index, where
+        #: its log began and ended, and the snapshot that it had taken before.
+        self._before: dict[int, tuple[int, int, int, Snapshot | None]] = {}
 
     def on_receive(self, node: NodeView, message: Message) -> None:
         """Note what the log is like before."""
@@ -36,7 +37,8 @@ class RetainsWhatASnapshotHas(Invariant):
         except StorageError:
             return
         if metadata.index < log.committed or has:
-            self._before[node.id] = (metadata.index, log.first_index(), log.last_index())
+            log_was = (log.first_index(), log.last_index(), log.pending_snapshot())
+            self._before[node.id] = (metadata.index, *log_was)
 
     def on_step(self, node: NodeView) -> None:
         """Look for the snapshot in the place of the log."""
@@ -44,10 +46,10 @@ class RetainsWhatASnapshotHas(Invariant):
         core = node.raft
         if core is None or before is None:
             return
-        index, first, last = before
+        index, first, last, pending = before
         log = core.raft_log
         taken = log.pending_snapshot()
-        if taken is not None and taken.metadata.index == index:
+        if taken is not None and taken is not pending and taken.metadata.index == index:
             self.fail(
                 f"node {node.id} had entries {first} to {last}, and replaced them by a snapshot "
                 f"of what it had up to {index}: they are {log.first_index()} to {log.last_index()}"

@@ -41,7 +41,8 @@ class SnapshotCourier(SnapshotQueue):
         super().__init__(transport.random)
         self._transport = transport
         self._transfers = 0
-        self._repeating: set[asyncio.Task[None]] = set()
+        # A dict, which keeps the order in which they came.
+        self._repeating: dict[asyncio.Task[None], None] = {}
 
     async def close(self) -> None:
         """End what is under way; nothing is reported any more."""
@@ -66,8 +67,8 @@ class SnapshotCourier(SnapshotQueue):
             task = asyncio.create_task(
                 self._repeat(peer_id, message, pause), name="repeat-snapshot"
             )
-            self._repeating.add(task)
-            task.add_done_callback(self._repeating.discard)
+            self._repeating[task] = None
+            task.add_done_callback(lambda task: self._repeating.pop(task, None))
         return True
 
     async def _repeat(self, peer_id: int, message: Message, pause: float) -> None:
@@ -129,7 +130,8 @@ class _Transfer:
         handshake = replace(transport.handshake, to_id=peer_id, origin=transport.service.origin())
         self._metadata = peer_metadata(handshake)
         # Which process sends, and which of its snapshots this is.
-        self._key = (id(transport.host), number)
+        process = transport.host.process
+        self._key = (transport.host.name if process is None else process.name, number)
         self.port: Port | None = None
 
     async def send(self, chunk: pb.SnapshotChunk | None) -> None:
