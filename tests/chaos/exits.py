@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raftify.errors import NodeRemoved, OutcomeUnknown, Rejected, StorageError, TransportError
+from raftify.errors import NodeRemoved, OutcomeUnknown, PeerUnreachable, Rejected, StorageError
 
 #: Its disk or its map failed it, or the cluster threw it out: it did what it must.
 DISK_FAILED = 1
@@ -20,6 +20,6 @@ class NotJoined(Exception):
 def exit_code(error: Exception) -> int:
     """Return what a node ends with that ended with `error`."""
     if isinstance(error, NotJoined):
-        told = isinstance(error.__cause__, Rejected | OutcomeUnknown | TransportError)
+        told = isinstance(error.__cause__, Rejected | OutcomeUnknown | PeerUnreachable)
         return NOT_JOINED if told else BROKEN
     return DISK_FAILED if isinstance(error, StorageError | NodeRemoved) else BROKEN

@@ -134,6 +134,9 @@ async def run(arguments: argparse.Namespace) -> None:
         try:
             await raft.join_cluster([ticket], timeout=JOIN_SECONDS)
         except RaftifyError as error:
+            if running.done():
+                # It knows better why.
+                await running
             raise NotJoined("not added") from error
     serving = asyncio.create_task(serve_commands(Commands(raft, storage, transport).table()))
     await asyncio.wait({running, serving}, return_when=asyncio.FIRST_COMPLETED)
