@@ -2,6 +2,7 @@
 
 It founds a cluster, or joins the one at --peer, or resumes what its directory holds. `dump` prints
 its state machine as JSON, `read` does so after a linearizable read, `snapshot` takes a snapshot,
+`trim` gives back what the allocators keep though nothing is in it,
 `quit` (or the end of the input, when the test that started it is gone) ends it. If it ends with an
 error, that is its last line.
 """
@@ -10,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ctypes
+import gc
 import importlib
 import json
 import sys
@@ -89,6 +92,8 @@ async def main() -> None:
             case b"read":
                 await raft.read_index(timeout=30)
                 say("read", describe(raft))
+            case b"trim":
+                say("trim", trim())
             case b"snapshot":
                 say("snapshot", await raft.make_snapshot())
             case _:
@@ -99,6 +104,15 @@ async def main() -> None:
     except RaftifyError as error:
         say("failed", type(error).__name__)
         raise
+
+
+def trim() -> bool:
+    """Give freed memory back to the system; say whether this system's library of C can do so."""
+    gc.collect()
+    give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if give_back is not None:
+        give_back(0)
+    return give_back is not None
 
 
 def describe(raft: Raft[Tally]) -> dict[str, object]:

@@ -20,7 +20,7 @@ from raftify.errors import (
 )
 from raftify.node.peer_endpoint import PeerEndpoint
 from raftify.peers import Membership
-from raftify.testing.simulation import SimulatedCluster, SimulatedNode
+from raftify.testing.simulation import Conditions, SimulatedCluster, SimulatedNode
 from tests.failures.simulation import follower, membership, one, simulated
 
 REMOVE, LEARN = ConfChangeType.REMOVE_NODE, ConfChangeType.ADD_LEARNER_NODE
@@ -44,6 +44,12 @@ async def all_have(nodes: list[SimulatedNode], cluster: SimulatedCluster, index:
     await cluster.until(lambda: all(n.runtime.storage.last_index() >= index for n in nodes))
 
 
+def answer_late(cluster: SimulatedCluster, nodes: list[SimulatedNode], to: SimulatedNode) -> None:
+    """Let all of `nodes` have on disk what `to` sends before it hears so from any of them."""
+    for node in nodes:
+        cluster.network.set_link(node.name, to.name, Conditions(delay=0.02))
+
+
 @pytest.mark.parametrize("kind", [REMOVE, LEARN])
 @simulated(4)
 async def test_nobody_is_told_that_a_voter_is_gone_before_those_that_stay_know(
@@ -55,6 +61,7 @@ async def test_nobody_is_told_that_a_voter_is_gone_before_those_that_stay_know(
     """
     leader, (*stay, goes) = await parts(cluster)
     index = leader.runtime.storage.last_index() + 1
+    answer_late(cluster, [*stay, goes], leader)
     change = asyncio.create_task(leader.raft.change_config(one(kind, goes.id)))
     await all_have([leader, *stay], cluster, index)
     for node in (*stay, goes):
@@ -127,6 +134,7 @@ async def test_leaving_a_joint_configuration_waits_as_well(cluster: SimulatedClu
         remove=[fourth.id, fifth.id], transition=ConfChangeTransition.EXPLICIT
     )
     index = entered.index + 1
+    answer_late(cluster, [*stay, fourth, fifth], leader)
     leaving = asyncio.create_task(leader.raft.leave_joint(timeout=8))
     await all_have([leader, *stay, fourth, fifth], cluster, index)
     for node in (*stay, fourth, fifth):
