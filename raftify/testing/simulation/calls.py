@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from raftify.errors import RaftifyError
+from raftify.testing.simulation.process import IN_CALL
 
 if TYPE_CHECKING:
     from raftify.testing.simulation.loop import SimulatedLoop
@@ -38,7 +39,11 @@ class Calls:
                 if not outer.done():
                     outer.set_result(result)
 
-        task = process.run(lambda: loop.create_task(work(), name="call"))
+        def start() -> asyncio.Task[None]:
+            IN_CALL.set(True)
+            return loop.create_task(work(), name="call")
+
+        task = process.run(start)
         try:
             return await outer
         finally:

@@ -78,9 +78,10 @@ class SimulatedTimer(asyncio.TimerHandle):
 
 
 class SimulatedTask(asyncio.Task[Any]):
-    """A task; `process` is set by the loop that made it."""
+    """A task; the loop that makes it sets its process, and whether it is of a call from outside."""
 
     process: Process | None = None
+    of_call: bool = False
 
 
 class SimulatedFuture(asyncio.Future[Any]):

@@ -26,7 +26,7 @@ from raftify.testing.simulation.handles import (
     belongs_to_the_dead,
 )
 from raftify.testing.simulation.pacing import collected_here
-from raftify.testing.simulation.process import CURRENT, Process
+from raftify.testing.simulation.process import CURRENT, IN_CALL, Process
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -215,6 +215,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             name = f"task-{self._tasks_made}"
         task = SimulatedTask(coro, loop=self, name=str(name), context=context, **options)
         task.process = CURRENT.get() if context is None else context.get(CURRENT)
+        task.of_call = IN_CALL.get()
         return task
 
     def run_in_executor(

@@ -118,10 +118,13 @@ class Notices:
         self._tell(lambda observer: observer.on_restore(node.view, index))
 
     def check_left_over(self, node: SimulatedNode, process: Process) -> None:
-        """Note what tasks a process left that ended by itself, but for the one that ends it."""
+        """Note what tasks a process left that ended by itself, but for the one that ends it, and
+        for calls that somebody waits for still, with what these began: a client's, for one."""
         current = asyncio.current_task(self.loop)
-        names = [t.get_name() for t in self.loop.tasks_of(process) if t is not current]
-        names = [name for name in names if name != "call"]
+        left = [task for task in self.loop.tasks_of(process) if task is not current]
+        if any(task.get_name() == "call" for task in left):
+            left = [task for task in left if not task.of_call]
+        names = [task.get_name() for task in left]
         if names:
             self.left_over.append(f"{node.name} left tasks over: {', '.join(sorted(names))}")
 

@@ -13,6 +13,9 @@ T = TypeVar("T")
 #: Which process the running code belongs to; None for the test itself. Tasks inherit it.
 CURRENT: ContextVar[Process | None] = ContextVar("raftify_simulated_process", default=None)
 
+#: Whether the running code belongs to a call from outside. Tasks inherit that, too.
+IN_CALL: ContextVar[bool] = ContextVar("raftify_simulated_call", default=False)
+
 
 class Process:
     """A group of callbacks that live and die together, as those of an operating-system process.
