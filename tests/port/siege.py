@@ -18,6 +18,7 @@ from random import Random
 from typing import Any
 
 from raftify.client import create_client
+from raftify.errors import RaftifyError
 from tests.cluster.processes import NodeProcess, ProcessCluster
 from tests.port.bounds import ELECTION, SETTINGS, left_mib, most_mib
 from tests.port.target import Attack, Target
@@ -72,6 +73,7 @@ class Siege:
         self._hold = hold
         self._at_first = {node.address: _memory(node) for node in cluster.nodes}
         self._written = asyncio.Event()
+        self._refused: RaftifyError | None = None
         self._stop = False
 
     async def endure(
@@ -112,9 +114,15 @@ class Siege:
         async with create_client(addresses, timeout=30) as client:
             while not self._stop:
                 began = time.monotonic()
-                await client.propose(b"honest")
+                try:
+                    await client.propose(b"honest")
+                except RaftifyError as error:
+                    # Whoever waits for the next write is to hear why there is none.
+                    self._refused = error
+                    raise
+                finally:
+                    self._written.set()
                 self.latencies.append(time.monotonic() - began)
-                self._written.set()
 
     def stop(self) -> None:
         self._stop = True
@@ -128,10 +136,12 @@ class Siege:
 
     async def _one_more_write(self) -> None:
         mark = len(self.latencies)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(self.latencies) <= mark:
                 self._written.clear()
                 await self._written.wait()
+                if self._refused is not None:
+                    raise self._refused
 
     async def _recovered(self, victim: NodeProcess, before: list[dict[str, Any]]) -> list[str]:
         """Wait until nothing is left of the attack; return what is after all."""
