@@ -35,7 +35,7 @@ async def farewell(scene: Scene, random: Random) -> None:
         scene.undone["farewell: too few voters"] += 1
         return
     scene.reach("farewell: the leader leaves" if leaves else "farewell: the leader quits")
-    timeout = config.tick_interval * config.raft_config.election_tick
+    timeout = scene.election_timeout(leader)
     going = asyncio.create_task(_go(leader, leaves=leaves), name="farewell")
     unled = await _longest_without(scene, leader, going, timeout)
     await going

@@ -124,7 +124,7 @@ async def outvoted(scene: Scene, random: Random) -> None:
     kept.update(i for i in conf_state.learners if random.random() < 0.5)
     names = {node.name: node.id in kept for node in scene.cluster.nodes.values()}
     ways = [(one, two) for one in names for two in names if names[one] != names[two]]
-    apart = _cut(scene, ways, random.uniform(1.5, 5) * _timeout(scene, leader))
+    apart = _cut(scene, ways, random.uniform(1.5, 5) * scene.election_timeout(leader))
     if random.random() < 0.5:
         await apart
         return
@@ -156,7 +156,7 @@ async def overtaken(scene: Scene, random: Random) -> None:
         if node is not leader and random.random() < 0.5:
             node.pause()
         await burst_at(scene, random, leader, 0.01)
-        seconds = random.uniform(2, 6) * _timeout(scene, leader)
+        seconds = random.uniform(2, 6) * scene.election_timeout(leader)
         cut = asyncio.create_task(_cut(scene, ways, seconds), name="cut")
         await asyncio.sleep(0)
         await _order(scene, random, leader)
@@ -200,12 +200,6 @@ async def told_twice(scene: Scene, random: Random) -> None:
                 await node.raft.purge_log(index, timeout=_SECONDS)
     finally:
         network.set_link(leader.name, node.name, Conditions())
-
-
-def _timeout(scene: Scene, node: SimulatedNode) -> float:
-    """Return the election timeout of `node` in seconds, at least."""
-    config = scene.cluster.config_of(node)
-    return config.tick_interval * config.raft_config.election_tick
 
 
 async def _successor(scene: Scene, old: SimulatedNode, while_: asyncio.Task[None]) -> SimulatedNode:

@@ -64,8 +64,7 @@ async def remove_unheard(scene: Scene, random: Random, *, leaves: bool) -> None:
         node.stall()
     work = leave(scene, gone) if leaves else _remove(scene, leader, gone.id)
     asking = asyncio.create_task(work, name="removal")
-    config = scene.cluster.config_of(leader)
-    timeout = config.tick_interval * config.raft_config.election_tick
+    timeout = scene.election_timeout(leader)
     await asyncio.wait([asking], timeout=_A_MOMENT + random.uniform(0, 3) * timeout)
     if leaves:
         scene.machine(leader).down_until = scene.now + random.uniform(0, 3)

@@ -206,6 +206,11 @@ class Scene:
         on its disk that it was added."""
         return node.storage.durable.membership.is_member(node.id)
 
+    def election_timeout(self, node: SimulatedNode) -> float:
+        """Return for how many seconds at least `node` waits for a leader's word."""
+        config = self.cluster.config_of(node)
+        return config.tick_interval * config.raft_config.election_tick
+
     def fresh_config(self, node: SimulatedNode, random: Random) -> None:
         """Give `node` other options for its next start, if the plan has that."""
         if self.plan.mixed:

@@ -32,12 +32,10 @@ async def cut_off_from_the_leader(scene: Scene, random: Random) -> None:
     # Terms rise only where nobody is asked before.
     eager = [node for node in others if not scene.cluster.config_of(node).raft_config.pre_vote]
     lonely = random.choice(eager or others)
-    config = scene.cluster.config_of(leader)
-    timeout = config.tick_interval * config.raft_config.election_tick
     scene.count(f"cut off from the leader: a voter {'without' if eager else 'with'} pre_vote")
     term = leader.runtime.state.term
     scene.cluster.network.cut(leader.name, lonely.name)
-    await asyncio.sleep(_TIMEOUTS * timeout)
+    await asyncio.sleep(_TIMEOUTS * scene.election_timeout(leader))
     scene.cluster.network.mend(leader.name, lonely.name)
     if not leader.leads or leader.runtime.state.term != term:
         raise StormFailed(f"{leader} worked and lost its office, as it could not reach {lonely}")
