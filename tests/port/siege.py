@@ -25,6 +25,8 @@ from tests.port.target import Attack, Target
 
 #: In this time, in seconds, an honest client should have made a write.
 _SHORT = 0.5
+#: Of a write of the honest client, in seconds.
+_DEADLINE = 30.0
 #: Seconds that a node may take to give back what an attack held.
 RECOVERY = 20.0
 #: What may stay with a node: connections that others have made meanwhile, and the strangers whom it
@@ -111,7 +113,7 @@ class Siege:
         """Propose one entry after the other until told to stop, as an honest client that never
         fails."""
         addresses = [node.address for node in self.cluster.nodes]
-        async with create_client(addresses, timeout=30) as client:
+        async with create_client(addresses, timeout=_DEADLINE) as client:
             while not self._stop:
                 began = time.monotonic()
                 try:
@@ -136,7 +138,9 @@ class Siege:
 
     async def _one_more_write(self) -> None:
         mark = len(self.latencies)
-        async with asyncio.timeout(60):
+        # Longer than the client's own deadline, so that its error comes first and says more. How
+        # long one write may take is judged by `too_much`.
+        async with asyncio.timeout(2 * _DEADLINE):
             while len(self.latencies) <= mark:
                 self._written.clear()
                 await self._written.wait()

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from raftify.config import Config
+from raftify.errors import OutcomeUnknown
 from raftify.testing.simulation import SimulatedCluster, simulate
 from raftify.testing.simulation.worker import Pace, SimulatedWorker
 from tests.cluster.machines import Tally
@@ -72,3 +73,45 @@ def test_writes_are_seen_in_the_middle_of_steps(monkeypatch: pytest.MonkeyPatch)
 
     simulate(scenario, machine=Tally, config=Config(snapshot_entries=20))
     assert interrupted > 5
+
+
+@pytest.mark.parametrize("while_called", [False, True])
+def test_what_a_node_leaves_running_is_found_also_while_somebody_waits_for_its_answer(
+    *, while_called: bool
+) -> None:
+    """What a call began is its own affair until it is answered; the rest must have ended."""
+
+    async def sleep_on(_raft: object) -> None:
+        await asyncio.create_task(asyncio.sleep(1_000), name="of the call")
+
+    async def scenario(cluster: SimulatedCluster[Tally]) -> None:
+        (node,) = await cluster.start(1)
+        assert node.process is not None
+        node.process.run(lambda: cluster.loop.create_task(asyncio.sleep(1_000), name="forgotten"))
+        if while_called:
+            calling = asyncio.create_task(node.call(sleep_on))
+            await asyncio.sleep(0.1)
+        await node.stop()
+        if while_called:
+            with pytest.raises(OutcomeUnknown):
+                await calling
+
+    with pytest.raises(AssertionError, match=r"left tasks over: forgotten\n"):
+        simulate(scenario, machine=Tally)
+
+
+def test_a_call_that_waits_is_nothing_that_a_node_left_over() -> None:
+    """Storm 12176: a client of `join_cluster` looked for the leader when its node was stopped."""
+
+    async def sleep_on(_raft: object) -> None:
+        await asyncio.create_task(asyncio.sleep(1_000), name="of the call")
+
+    async def scenario(cluster: SimulatedCluster[Tally]) -> None:
+        (node,) = await cluster.start(1)
+        calling = asyncio.create_task(node.call(sleep_on))
+        await asyncio.sleep(0.1)
+        await node.stop()
+        with pytest.raises(OutcomeUnknown):
+            await calling
+
+    simulate(scenario, machine=Tally)

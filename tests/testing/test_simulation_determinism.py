@@ -153,7 +153,7 @@ def test_what_a_node_says_of_itself_is_the_same_in_each_run() -> None:
 
 
 def test_a_storm_is_the_same_in_another_process() -> None:
-    """Seed 1 asks nodes for their state (`debug_node`)."""
+    """With everything that storms do; seed 1 once had two traces."""
     command = [sys.executable, "-m", "raftify.testing.storm", "--seed", "1"]
     runs = [
         subprocess.run(
